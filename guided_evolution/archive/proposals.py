@@ -1,0 +1,203 @@
+"""Proposals: written by the controller, claimed and settled by propose workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from guided_evolution.archive.clock import now
+from guided_evolution.archive.tables import Evaluation, Proposal
+
+_proposal = Proposal.__table__  # type: ignore[attr-defined]
+_evaluation = Evaluation.__table__  # type: ignore[attr-defined]
+
+OPEN = ("pending", "running")
+
+_claim = (
+    update(_proposal)
+    .where(_proposal.c.id == bindparam("proposal"), _proposal.c.state == "pending")
+    .values(state="running", claim=bindparam("token"), worker_id=bindparam("worker"))
+    .returning(_proposal.c.run_id, _proposal.c.number, _proposal.c.operator, _proposal.c.parents)
+)
+_settle = (
+    update(_proposal)
+    .where(
+        _proposal.c.id == bindparam("proposal"),
+        _proposal.c.state == "running",
+        _proposal.c.claim == bindparam("token"),
+    )
+    .values(
+        state=bindparam("new_state"),
+        program_id=bindparam("program"),
+        kind=bindparam("new_kind"),
+        error=bindparam("new_error"),
+        summary=bindparam("new_summary"),
+        finished_at=now(),
+    )
+)
+_settled = (
+    select(
+        _proposal.c.id,
+        _proposal.c.number,
+        _proposal.c.operator,
+        _proposal.c.state.label("proposal_state"),
+        _proposal.c.program_id,
+        _evaluation.c.state,
+        _evaluation.c.metrics,
+        _proposal.c.kind.label("proposal_kind"),
+        _evaluation.c.kind,
+    )
+    .select_from(
+        _proposal.outerjoin(
+            _evaluation,
+            (_evaluation.c.proposal_id == _proposal.c.id) & _evaluation.c.state.in_(("scored", "failed")),
+        )
+    )
+    .where(
+        _proposal.c.id.in_(bindparam("ids", expanding=True)),
+        _proposal.c.state.in_(("rejected", "known")) | _evaluation.c.id.is_not(None),
+    )
+    .order_by(_evaluation.c.finished_at, _proposal.c.number)
+)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A proposal in a worker's hands; `parents` are program ids, the first one the base."""
+
+    id: int
+    token: str
+    run_id: int
+    number: int
+    operator: str
+    parents: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a proposal: rejected, known already, or its program's evaluation is final."""
+
+    proposal_id: int
+    number: int
+    operator: str
+    state: str  # rejected | known | scored | failed
+    kind: str | None
+    program_id: int | None
+    metrics: dict[str, float] | None
+
+
+def add(connection: Connection, run_id: int, number: int, operator: str, parents: Sequence[int]) -> int:
+    """Write a pending proposal and return its id."""
+    row = {
+        "run_id": run_id,
+        "number": number,
+        "operator": operator,
+        "parents": list(parents),
+        "state": "pending",
+    }
+    statement = insert(_proposal).values(created_at=now()).returning(_proposal.c.id)
+    proposal_id: int = connection.execute(statement, row).scalar_one()
+    return proposal_id
+
+
+def claim(connection: Connection, proposal_id: int, worker_id: int, token: str) -> Claimed | None:
+    """Take a pending proposal; None if it isn't pending, so a message that comes twice does nothing."""
+    row = connection.execute(
+        _claim, {"proposal": proposal_id, "worker": worker_id, "token": token}
+    ).one_or_none()
+    if row is None:
+        return None
+    return Claimed(proposal_id, token, row.run_id, row.number, row.operator, tuple(row.parents))
+
+
+def settle(
+    connection: Connection,
+    claimed: Claimed,
+    state: str,
+    *,
+    program_id: int | None = None,
+    kind: str | None = None,
+    error: str | None = None,
+    summary: str | None = None,
+) -> bool:
+    """End a claimed proposal; False if the claim was lost meanwhile, and then nothing may be kept."""
+    values = {
+        "proposal": claimed.id,
+        "token": claimed.token,
+        "new_state": state,
+        "program": program_id,
+        "new_kind": kind,
+        "new_error": error,
+        "new_summary": summary,
+    }
+    return connection.execute(_settle, values).rowcount == 1
+
+
+def settled(connection: Connection, ids: Sequence[int]) -> list[Settled]:
+    """Those of `ids` that are settled, in the order in which they were finished."""
+    return [
+        Settled(
+            row.id,
+            row.number,
+            row.operator,
+            row.state or row.proposal_state,
+            row.kind or row.proposal_kind,
+            row.program_id,
+            row.metrics,
+        )
+        for row in connection.execute(_settled, {"ids": list(ids)})
+    ]
+
+
+def open_ids(connection: Connection, run_id: int) -> list[tuple[int, str]]:
+    """Ids and states of the run's proposals whose outcome isn't known yet, oldest first.
+
+    An accepted one is open until its evaluation is final.
+    """
+    waiting = (
+        select(_evaluation.c.proposal_id)
+        .where(
+            _evaluation.c.run_id == run_id,
+            _evaluation.c.state.in_(OPEN),
+            _evaluation.c.proposal_id.is_not(None),
+        )
+        .where(_evaluation.c.purpose.in_(("seed", "search")))
+    )
+    statement = (
+        select(_proposal.c.id, _proposal.c.state)
+        .where(_proposal.c.run_id == run_id)
+        .where(_proposal.c.state.in_(OPEN) | _proposal.c.id.in_(waiting))
+        .order_by(_proposal.c.id)
+    )
+    return [(row.id, row.state) for row in connection.execute(statement)]
+
+
+def last_number(connection: Connection, run_id: int) -> int:
+    """The highest proposal number of the run, -1 if it has none."""
+    number = connection.execute(
+        select(func.max(_proposal.c.number)).where(_proposal.c.run_id == run_id)
+    ).scalar()
+    return -1 if number is None else int(number)
+
+
+def give_back(connection: Connection, worker_ids: Sequence[int]) -> list[int]:
+    """Make what these dead workers held pending again; returns the ids."""
+    statement = (
+        update(_proposal)
+        .where(_proposal.c.worker_id.in_(list(worker_ids)), _proposal.c.state == "running")
+        .values(state="pending", claim=None, worker_id=None, attempt=_proposal.c.attempt + 1)
+        .returning(_proposal.c.id)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def counts(connection: Connection, run_id: int) -> dict[tuple[str, str | None], int]:
+    """How many proposals of the run are in each (state, kind)."""
+    statement = (
+        select(_proposal.c.state, _proposal.c.kind, func.count())
+        .where(_proposal.c.run_id == run_id)
+        .group_by(_proposal.c.state, _proposal.c.kind)
+    )
+    return {(state, kind): count for state, kind, count in connection.execute(statement)}

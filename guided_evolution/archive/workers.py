@@ -1,0 +1,74 @@
+"""Workers and their heartbeats, by the database's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, select, update
+
+from guided_evolution.archive import evaluations, proposals
+from guided_evolution.archive.clock import now
+from guided_evolution.archive.tables import Evaluation, Proposal, Worker
+from guided_evolution.identity import Identity, is_dead
+
+_worker = Worker.__table__  # type: ignore[attr-defined]
+_proposal = Proposal.__table__  # type: ignore[attr-defined]
+_evaluation = Evaluation.__table__  # type: ignore[attr-defined]
+
+DEAD_AFTER = 30.0
+"""Seconds without a heartbeat after which a worker on another machine counts as dead."""
+
+
+def enlist(connection: Connection, me: Identity, queue: str, slots: int, version: str) -> int:
+    """Write this worker's row and return its id."""
+    statement = insert(_worker).values(created_at=now(), heartbeat_at=now()).returning(_worker.c.id)
+    row = {
+        "host": me.host,
+        "boot": me.boot,
+        "pid": me.pid,
+        "started": me.started,
+        "queue": queue,
+        "slots": slots,
+        "version": version,
+    }
+    worker_id: int = connection.execute(statement, row).scalar_one()
+    return worker_id
+
+
+def beat(connection: Connection, worker_ids: Sequence[int]) -> None:
+    """Show that these workers live."""
+    connection.execute(update(_worker).where(_worker.c.id.in_(list(worker_ids))).values(heartbeat_at=now()))
+
+
+def sweep(connection: Connection, run_id: int, mine: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Take what dead workers hold of this run from them.
+
+    A worker on this machine is dead when its process is; another when its heartbeat is `DEAD_AFTER` old.
+    `mine` are never swept: after a sleep of the machine, ours would be the first to look dead.
+
+    Returns:
+        ids of proposals and ids of evaluations to be sent again.
+    """
+    holding = select(_proposal.c.worker_id).where(
+        _proposal.c.run_id == run_id, _proposal.c.state == "running"
+    )
+    holding = holding.union(
+        select(_evaluation.c.worker_id).where(
+            _evaluation.c.run_id == run_id, _evaluation.c.state == "running"
+        )
+    )
+    holders = connection.execute(
+        select(_worker, now().label("clock")).where(_worker.c.id.in_(holding.subquery().select()))
+    ).all()
+    dead = [
+        row.id
+        for row in holders
+        if row.id not in mine
+        and (
+            is_dead(Identity(row.host, row.boot, row.pid, row.started))
+            or row.clock - row.heartbeat_at > DEAD_AFTER
+        )
+    ]
+    if not dead:
+        return [], []
+    return proposals.give_back(connection, dead), evaluations.lose(connection, dead)

@@ -1,0 +1,77 @@
+"""What a Python module binds at its top level, read from its syntax and never by running it."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def bindings(body: list[ast.stmt]) -> Counter[str]:
+    """How often each name is bound by the statements of one scope (a module's or a class's body).
+
+    A name bound in both branches of an `if` counts twice: which one holds can't be read from the source.
+    """
+    return Counter(name for statement in body for name in _names(statement))
+
+
+def count_bindings(tree: ast.Module, dotted: str) -> int:
+    """How often "train" is bound in the module, or "Net.forward" in the top-level class Net."""
+    owner, _, last = dotted.rpartition(".")
+    body = tree.body
+    for part in owner.split(".") if owner else ():
+        classes = [node for node in body if isinstance(node, ast.ClassDef) and node.name == part]
+        if len(classes) != 1:
+            return 0
+        body = classes[0].body
+    return bindings(body)[last]
+
+
+def top_level_functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The functions defined directly in the module, in order."""
+    return [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def imported_modules(tree: ast.Module) -> list[str]:
+    """The first names of the modules that are imported at the top and without condition, each once."""
+    found: dict[str, None] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            found.update((alias.name.partition(".")[0], None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found[node.module.partition(".")[0]] = None
+    found.pop("__future__", None)
+    return list(found)
+
+
+def takes(function: ast.FunctionDef | ast.AsyncFunctionDef, count: int) -> bool:
+    """Whether the function can be called with `count` positional arguments."""
+    spec = function.args
+    positional = len(spec.posonlyargs) + len(spec.args)
+    needed = positional - len(spec.defaults)
+    keywords_needed = any(default is None for default in spec.kw_defaults)
+    return needed <= count and (count <= positional or spec.vararg is not None) and not keywords_needed
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, Definition):
+        yield node.name
+        return  # its body is a scope of its own
+    if isinstance(node, ast.Lambda):
+        return
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        for alias in node.names:
+            yield (alias.asname or alias.name).partition(".")[0]
+    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        yield node.name
+    elif isinstance(node, ast.MatchMapping) and node.rest:
+        yield node.rest
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.comprehension):
+            yield from _names(child.iter)  # its target lives in the comprehension
+        else:
+            yield from _names(child)

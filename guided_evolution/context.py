@@ -1,0 +1,44 @@
+"""What a worker knows of the runs that it works for. Runs' seeds never change, so it is read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from guided_evolution.edit import FrozenRules
+from guided_evolution.genome import Genome
+
+from guided_evolution.archive import Archive, programs, runs
+from guided_evolution.seed import Seed
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The parts of a run that stay as they are from its first moment."""
+
+    run_id: int
+    seed: Seed
+    rules: FrozenRules
+    rng_seed: int
+    evaluation_seed: int
+    scoring_version: str
+
+
+class Contexts:
+    """Runs and genomes by id, read from the archive at first need."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.run = lru_cache(maxsize=16)(self._run)
+        self.genome = lru_cache(maxsize=256)(self._genome)
+
+    def _run(self, run_id: int) -> RunContext:
+        with self.archive.read() as connection:
+            run = runs.get(connection, run_id)
+            seed = runs.seed_of(connection, run)
+        rules = FrozenRules(protected=seed.protected, frozen=seed.frozen, program_kb=seed.limits.program_kb)
+        return RunContext(run_id, seed, rules, run.rng_seed, run.evaluation_seed, run.scoring_version)
+
+    def _genome(self, program_id: int) -> Genome:
+        with self.archive.read() as connection:
+            return Genome.split(programs.sources(connection, program_id))

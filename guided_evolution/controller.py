@@ -1,0 +1,349 @@
+"""The population manager: reads what is finished, keeps the standings, proposes children until the budget ends.
+
+It alone decides. Its work per result depends on the population, never on the archive, and its writes carry its lease.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from guided_evolution.archive import Archive, evaluations, leases, proposals, runs, workers
+from guided_evolution.archive.leases import Held
+from guided_evolution.budget import Budget, Spent, ending
+from guided_evolution.errors import GuidedEvolutionError, SeedError, WorldFailed
+from guided_evolution.evaluation import EVALUATOR_FAULT
+from guided_evolution.population import Member, Standings, ordered_objectives
+from guided_evolution.progress import Progress, Watcher
+from guided_evolution.proposal import SEED
+from guided_evolution.seed import Seed
+
+_HOUSEKEEPING_SECONDS = 1.0
+_LONGEST_WAIT = 0.25
+
+
+class Dispatch(Protocol):
+    """How ids reach workers; `worker_ids` are those that live and die with this process."""
+
+    worker_ids: list[int]
+    trouble: GuidedEvolutionError | None
+
+    def send_proposals(self, ids: list[int]) -> None: ...
+    def send_evaluations(self, ids: list[int]) -> None: ...
+    def drain(self, seconds: float | None = None) -> bool: ...
+    def reopen(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a run searches.
+
+    Attributes:
+        operators: parents needed and share of proposals, by operator name.
+        at_once: proposals whose outcome may be open at the same time. With 1, the same seed gives the same run.
+    """
+
+    operators: Mapping[str, tuple[int, float]]
+    at_once: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a session of a run ended: ``finished`` (its budget), ``stopped`` (somebody's wish) or ``failed``."""
+
+    state: str
+    reason: str
+
+
+class Controller:
+    """Drives one run while it holds the run's lease."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        run: runs.StoredRun,
+        seed: Seed,
+        held: Held,
+        *,
+        budget: Budget,
+        search: Search,
+        standings: Standings,
+        dispatch: Dispatch,
+        wake: threading.Event,
+        watch: Watcher,
+    ) -> None:
+        self._archive = archive
+        self._run = run
+        self._seed = seed
+        self._held = held
+        self._budget = budget
+        self._search = search
+        self._standings = standings
+        self._dispatch = dispatch
+        self._wake = wake
+        self._watch = watch
+        self._open: set[int] = set()
+        self._next_number = 0
+        self._spent = Spent(seconds=run.active_seconds)
+        self._failures: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._finished_at: deque[float] = deque(maxlen=200)
+        self._wish: str | None = None
+        self._paused = False
+        self._ticked = time.monotonic()
+        self._kept_house = 0.0
+
+    def ask_to_stop(self, why: str) -> None:
+        """Stop soon and cleanly; safe to call from a signal handler or another thread."""
+        self._wish = why
+        self._wake.set()
+
+    def run(self) -> Ending:
+        """Search until the budget ends or somebody stops it; what is at work then is finished and kept.
+
+        Raises:
+            SeedError: the seed program fails its own evaluation.
+            WorldFailed: the sandbox or the archive broke; the run can be resumed.
+        """
+        self._rebuild()
+        self._send_open()
+        self._prove_seed()
+        while (end := self._ending()) is None:
+            self._propose_more()
+            self._wait()
+            self._take_in()
+            self._keep_house()
+        return self._close(end)
+
+    # The way in: what the archive knows already
+
+    def _rebuild(self) -> None:
+        with self._archive.read() as connection:
+            for one in evaluations.scored(connection, self._run.id):
+                grew = self._standings.tell(one.program_id, one.metrics)
+                self._spent = replace(self._spent, since_growth=0 if grew else self._spent.since_growth + 1)
+            final = {
+                key: n
+                for key, n in evaluations.counts(connection, self._run.id).items()
+                if key[0] in ("scored", "failed")
+            }
+            settled = proposals.counts(connection, self._run.id)
+            self._next_number = proposals.last_number(connection, self._run.id) + 1
+        self._failures.update(
+            {kind or "unknown": n for (state, kind), n in final.items() if state == "failed"}
+        )
+        self._rejected.update(
+            {kind or "known": n for (state, kind), n in settled.items() if state in ("rejected", "known")}
+        )
+        self._spent = replace(
+            self._spent, evaluations=sum(final.values()), unproductive=self._rejected.total()
+        )
+
+    def _send_open(self) -> None:
+        """Take over what a dead session of this run left, and send everything that waits."""
+        with self._archive.write() as connection:
+            leases.check(connection, self._held)
+            workers.sweep(connection, self._run.id, self._dispatch.worker_ids)
+            open_ids = proposals.open_ids(connection, self._run.id)
+            pending = evaluations.pending_ids(connection, self._run.id)
+        self._open = {row_id for row_id, _ in open_ids}
+        self._dispatch.send_evaluations(pending)
+        self._dispatch.send_proposals([row_id for row_id, state in open_ids if state == "pending"])
+
+    def _prove_seed(self) -> None:
+        """The seed program is scored before anything is made of it."""
+        if self._next_number == 0:
+            self._write_proposals([(SEED, ())])
+        while self._standings.seed_member is None and self._wish is None and self._dispatch.trouble is None:
+            self._wait()
+            self._take_in()
+            self._keep_house()
+            if self._spent.evaluations and self._standings.seed_member is None:
+                raise SeedError(self._why_seed_failed())
+
+    def _why_seed_failed(self) -> str:
+        with self._archive.read() as connection:
+            kind, error = evaluations.first_failure(connection, self._run.id)
+        where = "its evaluator" if kind == EVALUATOR_FAULT else "its own program"
+        words = f"seed {self._seed.name}: {where} fails ({kind}): {error}"
+        return f"{words}\n`guided-evolution check` with --debug shows more"
+
+    # The loop
+
+    def _ending(self) -> Ending | None:
+        if self._wish is not None:
+            return Ending("stopped", self._wish)
+        if self._dispatch.trouble is not None:
+            return Ending("failed", str(self._dispatch.trouble))
+        if self._failures[EVALUATOR_FAULT]:
+            return Ending("failed", "the evaluator raised; " + self._why_seed_failed())
+        reason = ending(self._budget, self._spent, self._seed, self._best())
+        return Ending("finished", reason) if reason else None
+
+    def _propose_more(self) -> None:
+        if self._paused:
+            return
+        room = self._search.at_once - len(self._open)
+        if self._budget.evaluations is not None:
+            room = min(room, self._budget.evaluations - self._spent.evaluations - len(self._open))
+        if room > 0:
+            self._write_proposals([self._choose(self._next_number + offset) for offset in range(room)])
+
+    def _choose(self, number: int) -> tuple[str, tuple[int, ...]]:
+        rng = random.Random(f"{self._run.rng_seed}/{number}/choice")
+        able = {
+            name: share
+            for name, (parents, share) in self._search.operators.items()
+            if parents <= len(self._standings.members)
+        }
+        operator = rng.choices(list(able), weights=list(able.values()))[0]
+        return operator, self._standings.choose(self._search.operators[operator][0], rng)
+
+    def _write_proposals(self, chosen: Sequence[tuple[str, tuple[int, ...]]]) -> None:
+        ids = []
+        with self._archive.write() as connection:
+            leases.check(connection, self._held)
+            for operator, parents in chosen:
+                ids.append(
+                    proposals.add(connection, self._run.id, self._next_number + len(ids), operator, parents)
+                )
+        self._next_number += len(ids)
+        self._open.update(ids)
+        self._dispatch.send_proposals(ids)
+
+    def _wait(self) -> None:
+        self._wake.wait(_LONGEST_WAIT)
+        self._wake.clear()
+
+    def _take_in(self) -> None:
+        if not self._open:
+            return
+        with self._archive.read() as connection:
+            settled = proposals.settled(connection, sorted(self._open))
+        for one in settled:
+            self._open.discard(one.proposal_id)
+            self._count(one)
+        if settled:
+            self._watch(self.progress())
+
+    def _count(self, one: proposals.Settled) -> None:
+        if one.state in ("rejected", "known"):
+            self._rejected[one.kind or "known"] += 1
+            in_a_row = self._spent.unproductive_in_a_row + 1
+            self._spent = replace(
+                self._spent, unproductive=self._spent.unproductive + 1, unproductive_in_a_row=in_a_row
+            )
+            return
+        self._finished_at.append(time.monotonic())
+        grew = False
+        if one.state == "scored" and one.program_id is not None and one.metrics is not None:
+            grew = self._standings.tell(one.program_id, one.metrics)
+        else:
+            self._failures[one.kind or "unknown"] += 1
+        since = 0 if grew else self._spent.since_growth + 1
+        self._spent = replace(
+            self._spent, evaluations=self._spent.evaluations + 1, unproductive_in_a_row=0, since_growth=since
+        )
+
+    def _keep_house(self) -> None:
+        """Once a second: time, lease, commands, and what dead workers hold."""
+        clock = time.monotonic()
+        if not self._paused:
+            self._spent = replace(self._spent, seconds=self._spent.seconds + clock - self._ticked)
+        self._ticked = clock
+        if clock - self._kept_house < _HOUSEKEEPING_SECONDS:
+            return
+        self._kept_house = clock
+        with self._archive.write() as connection:
+            runs.set_active_seconds(connection, self._held, self._spent.seconds)
+            again, lost = workers.sweep(connection, self._run.id, self._dispatch.worker_ids)
+            commands = runs.open_commands(connection, self._run.id)
+            if commands:
+                runs.obeyed(connection, [row_id for row_id, _ in commands])
+        self._dispatch.send_proposals(again)
+        self._dispatch.send_evaluations(lost)
+        for _, kind in commands:
+            self._obey(kind)
+        self._watch(self.progress())
+
+    def _obey(self, command: str) -> None:
+        if command == "stop":
+            self._wish = "stopped by command"
+        elif command in ("pause", "resume"):
+            self._paused = command == "pause"
+            with self._archive.write() as connection:
+                runs.set_state(connection, self._held, "paused" if self._paused else "running", None)
+
+    # The way out
+
+    def _close(self, end: Ending) -> Ending:
+        """Finish what is at work, take it in, and write down how it ended."""
+        while not self._dispatch.drain(_HOUSEKEEPING_SECONDS):
+            self._keep_house()
+        self._take_in()
+        with self._archive.write() as connection:
+            runs.set_active_seconds(connection, self._held, self._spent.seconds)
+            runs.set_state(connection, self._held, end.state, end.reason)
+        self._watch(self.progress(end.state))
+        if end.state == "failed":
+            raise self._dispatch.trouble or WorldFailed(end.reason)
+        return end
+
+    def confirm(self, program_ids: Sequence[int], seed: int) -> None:
+        """Score these programs on held-out cases (or, without `confirm`, on another seed) and wait for it."""
+        with self._archive.write() as connection:
+            leases.check(connection, self._held)
+            ids = [
+                evaluations.add(
+                    connection,
+                    run_id=self._run.id,
+                    program_id=program_id,
+                    proposal_id=None,
+                    purpose="confirm",
+                    seed=seed,
+                    scoring_version=self._run.scoring_version,
+                )
+                for program_id in program_ids
+            ]
+        self._dispatch.reopen()
+        self._dispatch.send_evaluations(ids)
+        while self._wish is None and self._dispatch.trouble is None:
+            with self._archive.read() as connection:
+                if len(evaluations.final(connection, ids)) == len(ids):
+                    return
+            self._wait()
+            self._keep_house()
+
+    def shortlist(self) -> list[int]:
+        """The seed program and the best by each objective, without repeats."""
+        seed = self._standings.seed_member
+        best = [self._standings.best_by(column) for column in range(len(self._seed.objectives))]
+        return list(dict.fromkeys(member.program_id for member in [seed, *best] if member is not None))
+
+    def progress(self, state: str | None = None) -> Progress:
+        """The run as it stands now."""
+        recent = self._finished_at
+        span = recent[-1] - recent[0] if len(recent) > 1 else 0.0
+        return Progress(
+            run_name=self._run.name,
+            state=state or ("paused" if self._paused else "running"),
+            evaluations=self._spent.evaluations,
+            seconds=self._spent.seconds,
+            scored=self._spent.evaluations - self._failures.total(),
+            running=len(self._open),
+            seed=self._standings.seed_member,
+            best={metric: member for metric, member in self._best().items() if member is not None},
+            front=tuple(self._standings.front),
+            failures=dict(self._failures),
+            rejected=dict(self._rejected),
+            per_second=(len(recent) - 1) / span if span > 0 else 0.0,
+        )
+
+    def _best(self) -> dict[str, Member | None]:
+        metrics = [objective.metric for objective in ordered_objectives(self._seed)]
+        return {metric: self._standings.best_by(column) for column, metric in enumerate(metrics)}

@@ -1,0 +1,64 @@
+"""Every error that this package raises on purpose.
+
+GuidedEvolutionError
+├── BadInput              the user's input: one sentence, exit code 2
+│   ├── SeedError         a seed folder
+│   ├── SettingsError     a flag, an environment variable or a settings file
+│   └── ArchiveError      an archive that can't be used, or a run that isn't in it
+├── WorldFailed           the world: the run can be resumed, exit code 3
+│   ├── SandboxBroken     a runner or an engine that doesn't work
+│   └── ArchiveUnavailable  the archive stopped answering (disk full, locked, gone)
+└── EditRejected          an edit that can't become a program; costs no evaluation
+"""
+
+from __future__ import annotations
+
+
+class GuidedEvolutionError(Exception):
+    """Base of all errors raised on purpose; its text is one sentence for the user."""
+
+    exit_code = 1
+
+
+class BadInput(GuidedEvolutionError):
+    """What the user gave can't be used."""
+
+    exit_code = 2
+
+
+class SeedError(BadInput):
+    """A seed folder can't be used; names the file and the key."""
+
+
+class SettingsError(BadInput):
+    """A flag, an environment variable or a settings file can't be used."""
+
+
+class ArchiveError(BadInput):
+    """The archive can't be used, or holds no such run or program."""
+
+
+class WorldFailed(GuidedEvolutionError):
+    """Something outside the user's input broke; what is finished is kept."""
+
+    exit_code = 3
+
+
+class SandboxBroken(WorldFailed):
+    """A runner or a container engine doesn't work. Never a candidate's doing."""
+
+
+class ArchiveUnavailable(WorldFailed):
+    """The archive stopped answering in mid-run."""
+
+
+class EditRejected(GuidedEvolutionError):
+    """An edit that can't become a program.
+
+    `kind` is a short slug by which rejections are counted: ``frozen``, ``protected``, ``signature``, ``syntax``,
+    ``no-op``, ``size``, ``no-site``.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

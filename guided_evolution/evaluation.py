@@ -1,0 +1,157 @@
+"""From an evaluation's row to its result: claim, sandbox, finish. No model and no key here."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from guided_evolution.sandbox import Job, Outcome, Sandbox
+from guided_evolution.score import Score
+
+from guided_evolution.archive import evaluations, programs
+from guided_evolution.archive.evaluations import Result
+from guided_evolution.context import Contexts
+from guided_evolution.errors import SandboxBroken
+from guided_evolution.seed import Seed
+
+EVALUATOR_FAULT = "evaluator-fault"
+"""Kind of a failure that is the evaluator's; it stops the run."""
+
+_TRIES = 2
+
+
+class SandboxPool:
+    """Warm sandboxes, one a slot; made at first need, kept for the next job of the same seed."""
+
+    def __init__(self, opener: Callable[[Seed], Sandbox]) -> None:
+        self._opener = opener
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[Sandbox]] = {}
+        self._all: list[Sandbox] = []
+
+    @contextlib.contextmanager
+    def borrow(self, seed: Seed) -> Iterator[Sandbox]:
+        """A sandbox for one job; one that breaks is closed and not lent again."""
+        with self._lock:
+            idle = self._idle.setdefault(seed.hash, [])
+            sandbox = idle.pop() if idle else None
+        if sandbox is None:
+            sandbox = self._opener(seed)
+            with self._lock:
+                self._all.append(sandbox)
+        try:
+            yield sandbox
+        except SandboxBroken:
+            with self._lock:
+                self._all.remove(sandbox)
+            sandbox.close()
+            raise
+        with self._lock:
+            self._idle[seed.hash].append(sandbox)
+
+    def close(self) -> None:
+        """End every sandbox, also those at work."""
+        with self._lock:
+            every, self._all, self._idle = self._all, [], {}
+        for sandbox in every:
+            sandbox.close()
+
+
+class Evaluator:
+    """Works off evaluations; safe to use from as many threads as there are slots."""
+
+    def __init__(self, contexts: Contexts, pool: SandboxPool) -> None:
+        self._contexts = contexts
+        self._archive = contexts.archive
+        self._pool = pool
+
+    def evaluate(self, evaluation_id: int, worker_id: int) -> None:
+        """Score a pending evaluation and store the result.
+
+        Raises:
+            SandboxBroken: the sandbox doesn't work here; the evaluation is pending again.
+        """
+        with self._archive.write() as connection:
+            claimed = evaluations.claim(connection, evaluation_id, worker_id, secrets.token_hex(8))
+            program = programs.sources(connection, claimed.program_id) if claimed else {}
+        if claimed is None:
+            return
+        run = self._contexts.run(claimed.run_id)
+        try:
+            result = self._run(run.seed, program, claimed)
+        except SandboxBroken:
+            with self._archive.write() as connection:
+                evaluations.give_back(connection, claimed)
+            raise
+        with self._archive.write() as connection:
+            evaluations.finish(connection, claimed, result)
+
+    def _run(self, seed: Seed, program: Mapping[str, bytes], claimed: evaluations.Claimed) -> Result:
+        held_out = claimed.purpose == "confirm" and seed.has_confirm
+        job = Job(program=program, seed=claimed.seed, purpose="confirm" if held_out else "evaluate")
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self._pool.borrow(seed) as sandbox:
+                    return judge(seed, sandbox.run(job), sandbox.kind, held_out=held_out)
+            except SandboxBroken:
+                if attempt == _TRIES:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def judge(seed: Seed, outcome: Outcome, sandbox_kind: str, *, held_out: bool = False) -> Result:
+    """Turn what the sandbox returned into what the archive keeps.
+
+    A score without one of the seed's objectives or constraints is a failure, except in `confirm`, which may
+    report others.
+    """
+    common: dict[str, Any] = {
+        "rungs": [asdict(rung) for rung in outcome.rungs],
+        "output": outcome.output,
+        "seconds": outcome.seconds,
+        "memory_mb": outcome.memory_mb,
+        "sandbox": sandbox_kind,
+    }
+    if outcome.state == "fault":
+        error = "\n".join(part for part in (outcome.error, outcome.evaluator_output) if part)
+        return Result("failed", kind=EVALUATOR_FAULT, error=error, **common)
+    if outcome.state == "failed" or outcome.score is None:
+        return Result("failed", kind=outcome.kind, error=outcome.error, **common)
+    score = outcome.score
+    missing = [] if held_out else missing_metrics(seed, score)
+    if missing:
+        wanted = ", ".join(missing)
+        return Result(
+            "failed", kind="missing-metric", error=f"evaluate returned no metric {wanted}", **common
+        )
+    return Result(
+        "scored",
+        metrics={**_ranked_measures(seed, score), **score.metrics},
+        feedback=score.feedback,
+        measures=score.measures,
+        artifacts=score.artifacts,
+        private=score.private,
+        **common,
+    )
+
+
+def missing_metrics(seed: Seed, score: Score) -> list[str]:
+    """Metrics that the seed ranks by and the score lacks."""
+    wanted = [objective.metric for objective in seed.objectives] + [
+        constraint.metric for constraint in seed.constraints
+    ]
+    return [
+        metric
+        for metric in dict.fromkeys(wanted)
+        if metric not in score.metrics and metric not in score.measures
+    ]
+
+
+def _ranked_measures(seed: Seed, score: Score) -> dict[str, float]:
+    """Measures that a constraint names: they are ranked by, so they stand with the metrics."""
+    names = {constraint.metric for constraint in seed.constraints}
+    return {name: value for name, value in score.measures.items() if name in names}

@@ -1,0 +1,269 @@
+"""Start a run or go on with one: wires seed, archive, sandbox, workers and controller together."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from guided_evolution.archive import Archive, leases, runs
+from guided_evolution.budget import Budget, from_json, to_json
+from guided_evolution.controller import Controller, Ending, Search
+from guided_evolution.errors import ArchiveUnavailable, GuidedEvolutionError, SettingsError
+from guided_evolution.identity import this_process
+from guided_evolution.population import Standings
+from guided_evolution.progress import Progress, Watcher, nobody
+from guided_evolution.seed import Seed
+from guided_evolution.selection.nsga2 import NSGA2
+from guided_evolution.version import __version__
+
+DEFAULT_SECONDS = 60.0
+"""What a run may take when nobody names a budget."""
+
+DEFAULT_SHARES: Mapping[str, float] = MappingProxyType(
+    {"constant": 0.45, "function": 0.15, "statement": 0.15, "crossover": 0.15, "operator": 0.1}
+)
+"""Share of proposals by operator where the settings name none."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run searches and what it may spend; kept with the run, so that `resume` needs no settings.
+
+    Attributes:
+        slots: evaluations at once on this machine.
+        population: most programs that may become parents; None takes the default for the budget.
+        operators: share of proposals by operator name; those not named keep their default share, 0 switches one off.
+    """
+
+    budget: Budget
+    slots: int
+    population: int | None = None
+    operators: tuple[tuple[str, float], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As the archive keeps it."""
+        return {
+            "budget": to_json(self.budget),
+            "slots": self.slots,
+            "population": self.population,
+            "operators": dict(self.operators),
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Plan:
+        """What `to_json` wrote."""
+        operators = tuple((str(name), float(share)) for name, share in stored["operators"].items())
+        return cls(from_json(stored["budget"]), int(stored["slots"]), stored["population"], operators)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A session of a run that ended without failing."""
+
+    run: runs.StoredRun
+    ending: Ending
+    progress: Progress
+
+
+StopHook = Callable[[Callable[[str], None]], contextlib.AbstractContextManager[None]]
+"""Given a function that stops the run, keeps it connected to signals (or anything) while the run goes on."""
+
+
+@contextlib.contextmanager
+def no_signals(_stop: Callable[[str], None]) -> Iterator[None]:
+    """A stop hook that connects nothing."""
+    yield
+
+
+def start_run(
+    archive: Archive,
+    seed: Seed,
+    plan: Plan,
+    *,
+    rng_seed: int | None = None,
+    command: str = "evolve",
+    watch: Watcher = nobody,
+    stop_hook: StopHook = no_signals,
+) -> Finished:
+    """Begin a run on `seed` and drive it until it ends.
+
+    Raises:
+        SeedError: the seed program fails its own evaluation.
+        WorldFailed: the sandbox or the archive broke; `resume_run` goes on.
+    """
+    plan = _checked(plan, seed)
+    with archive.write() as connection:
+        run = runs.create(
+            connection,
+            seed,
+            settings=plan.to_json(),
+            rng_seed=secrets.randbits(32) if rng_seed is None else rng_seed,
+            evaluation_seed=secrets.randbits(31),
+            sandbox="process",
+        )
+        held = leases.take(connection, run.id, run.name, this_process(), command)
+    return _drive(archive, run, seed, plan, held, watch, stop_hook)
+
+
+def resume_run(
+    archive: Archive,
+    run: runs.StoredRun,
+    *,
+    add: int = 0,
+    add_seconds: float = 0.0,
+    slots: int | None = None,
+    command: str = "resume",
+    watch: Watcher = nobody,
+    stop_hook: StopHook = no_signals,
+) -> Finished:
+    """Go on with a run: what is finished counts, what a killed session held is done again.
+
+    Args:
+        add: evaluations on top of the run's budget.
+        add_seconds: seconds on top of it.
+        slots: evaluations at once on this machine; None keeps the run's.
+
+    Raises:
+        RunBusy: another command drives it.
+    """
+    with archive.write() as connection:
+        held = leases.take(connection, run.id, run.name, this_process(), command)
+        seed = runs.seed_of(connection, run)
+        plan = Plan.from_json(run.settings)
+        budget = replace(plan.budget, **_more(plan.budget, add, add_seconds, run.active_seconds))
+        plan = replace(plan, budget=budget, slots=slots or plan.slots)
+        runs.set_settings(connection, held, plan.to_json())
+        runs.set_state(connection, held, "running", None)
+        run = runs.get(connection, run.id)
+    return _drive(archive, run, seed, plan, held, watch, stop_hook)
+
+
+def _more(budget: Budget, add: int, add_seconds: float, used: float) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if add:
+        if budget.evaluations is None:
+            raise SettingsError(
+                "this run has no budget of evaluations to add to; add time instead, as in `--add-time 2m`"
+            )
+        more["evaluations"] = budget.evaluations + add
+    if add_seconds:
+        more["seconds"] = max(used, budget.seconds or 0.0) + add_seconds
+    return more
+
+
+def _checked(plan: Plan, seed: Seed) -> Plan:
+    if plan.budget.target:
+        metrics = [objective.metric for objective in seed.objectives]
+        if plan.budget.target[0] not in metrics:
+            raise SettingsError(
+                f"target {plan.budget.target[0]!r} is no objective of seed {seed.name}; it has {', '.join(metrics)}"
+            )
+    if plan.budget == Budget():
+        plan = replace(plan, budget=Budget(seconds=DEFAULT_SECONDS))
+    return plan
+
+
+def _drive(
+    archive: Archive,
+    run: runs.StoredRun,
+    seed: Seed,
+    plan: Plan,
+    held: leases.Held,
+    watch: Watcher,
+    stop_hook: StopHook,
+) -> Finished:
+    # Late: Celery and LibCST are heavy, and reading commands load this module too.
+    from guided_evolution.operators import builtin_operators
+    from guided_evolution.sandbox import open_sandbox
+
+    from guided_evolution.context import Contexts
+    from guided_evolution.evaluation import Evaluator, SandboxPool
+    from guided_evolution.proposal import Proposer
+    from guided_evolution.worker import EmbeddedWorkers
+
+    contexts = Contexts(archive)
+    operators = builtin_operators()
+    wake = threading.Event()
+    pool = SandboxPool(lambda wanted: open_sandbox("process", wanted))
+    evaluator = Evaluator(contexts, pool)
+    proposer = Proposer(contexts, operators)
+    embedded = EmbeddedWorkers(
+        archive, proposer.propose, evaluator.evaluate, slots=plan.slots, version=__version__, wake=wake
+    )
+    controller = Controller(
+        archive,
+        run,
+        seed,
+        held,
+        budget=plan.budget,
+        search=_search(plan, {name: operator.parents for name, operator in operators.items()}),
+        standings=Standings(seed, _selection(plan), _population_size(plan)),
+        dispatch=embedded,
+        wake=wake,
+        watch=watch,
+    )
+    try:
+        embedded.start()
+        with stop_hook(controller.ask_to_stop):
+            end = controller.run()
+            if end.state == "finished" and not seed.self_scored:
+                controller.confirm(controller.shortlist(), seed=_confirm_seed(run))
+        progress = controller.progress(end.state)
+    except GuidedEvolutionError as error:
+        _record_failure(archive, held, error)
+        raise
+    finally:
+        embedded.drain(0)
+        pool.close()
+        embedded.stop()
+        with contextlib.suppress(ArchiveUnavailable), archive.write() as connection:
+            leases.give_up(connection, held)
+    with archive.read() as connection:
+        return Finished(runs.get(connection, run.id), end, progress)
+
+
+def _record_failure(archive: Archive, held: leases.Held, error: GuidedEvolutionError) -> None:
+    """Write down why the session ended, if the archive still takes it and the run is still ours."""
+    with contextlib.suppress(ArchiveUnavailable, leases.LeaseLost), archive.write() as connection:
+        runs.set_state(connection, held, "failed", str(error))
+
+
+def _confirm_seed(run: runs.StoredRun) -> int:
+    """A seed that the search never used; the same at every session of the run."""
+    digest = hashlib.sha256(f"{run.evaluation_seed}/confirm".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _search(plan: Plan, parents: Mapping[str, int]) -> Search:
+    shares = {name: DEFAULT_SHARES.get(name, 0.0) for name in parents} | dict(plan.operators)
+    unknown = sorted(set(shares) - set(parents))
+    if unknown:
+        raise SettingsError(
+            f"operators: there is no operator {unknown[0]!r}; there are {', '.join(sorted(parents))}"
+        )
+    used = {name: (parents[name], share) for name, share in shares.items() if share > 0}
+    if not any(needed == 1 for needed, _ in used.values()):
+        raise SettingsError("operators: at least one that needs a single parent must have a share above 0")
+    return Search(used, at_once=1 if plan.slots == 1 else 2 * plan.slots)
+
+
+def _selection(plan: Plan) -> NSGA2:
+    ranked, uniform = (
+        (0.75, 0.15) if _size_of(plan) <= 50 else (0.7, 0.2) if _size_of(plan) <= 200 else (0.65, 0.25)
+    )
+    return NSGA2(ranked=ranked, uniform=uniform)
+
+
+def _population_size(plan: Plan) -> int:
+    return plan.population or (10 if _size_of(plan) <= 50 else 15 if _size_of(plan) <= 200 else 20)
+
+
+def _size_of(plan: Plan) -> int:
+    """Evaluations that the run may make; a run bounded by time alone counts as a middling one."""
+    return plan.budget.evaluations or 200

@@ -1,0 +1,95 @@
+"""From a proposal's row to a program: claim, let the operator edit, store what came of it. No sandbox here."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Mapping
+
+from guided_evolution.edit import apply_edit
+from guided_evolution.genome import Genome, gene_hash
+from guided_evolution.operators import Operator
+
+from guided_evolution.archive import evaluations, programs, proposals
+from guided_evolution.context import Contexts, RunContext
+from guided_evolution.errors import EditRejected
+
+SEED = "seed"
+"""The operator of proposal 0: the seed program itself."""
+
+
+class _ClaimLost(Exception):
+    """Somebody else holds this proposal now; the transaction is rolled back."""
+
+
+class Proposer:
+    """Works off proposals; safe to use from many threads."""
+
+    def __init__(self, contexts: Contexts, operators: Mapping[str, Operator]) -> None:
+        self._contexts = contexts
+        self._archive = contexts.archive
+        self._operators = operators
+
+    def propose(self, proposal_id: int, worker_id: int) -> int | None:
+        """Settle a pending proposal; returns the id of the evaluation that it calls for, if any."""
+        with self._archive.write() as connection:
+            claimed = proposals.claim(connection, proposal_id, worker_id, secrets.token_hex(8))
+        if claimed is None:
+            return None
+        run = self._contexts.run(claimed.run_id)
+        try:
+            genome, summary = self._make(run, claimed)
+        except EditRejected as rejection:
+            with self._archive.write() as connection:
+                proposals.settle(connection, claimed, "rejected", kind=rejection.kind, error=str(rejection))
+            return None
+        return self._store(run, claimed, genome, summary)
+
+    def _make(self, run: RunContext, claimed: proposals.Claimed) -> tuple[Genome, str]:
+        if claimed.operator == SEED:
+            return Genome.split(run.seed.program), "the seed program"
+        parents = [self._contexts.genome(program_id) for program_id in claimed.parents]
+        rng = random.Random(f"{run.rng_seed}/{claimed.number}/edit")
+        edit = self._operators[claimed.operator].propose(parents, run.rules, rng)
+        return apply_edit(parents[0], edit, run.rules), edit.summary
+
+    def _store(self, run: RunContext, claimed: proposals.Claimed, genome: Genome, summary: str) -> int | None:
+        new = programs.NewProgram(
+            fingerprint=genome.fingerprint,
+            size=genome.size,
+            genes={path: [_stored(source) for source in genome.sources(path)] for path in genome.paths},
+        )
+        try:
+            with self._archive.write() as connection:
+                known = programs.known(connection, run.run_id, new.fingerprint)
+                if known is not None:
+                    proposals.settle(connection, claimed, "known", program_id=known, summary=summary)
+                    return None
+                generation = 1 + max(programs.generations(connection, claimed.parents), default=-1)
+                program_id = programs.add(
+                    connection,
+                    run.run_id,
+                    new,
+                    generation=generation,
+                    proposal_id=claimed.id,
+                    parents=claimed.parents,
+                )
+                if not proposals.settle(
+                    connection, claimed, "accepted", program_id=program_id, summary=summary
+                ):
+                    raise _ClaimLost
+                return evaluations.add(
+                    connection,
+                    run_id=run.run_id,
+                    program_id=program_id,
+                    proposal_id=claimed.id,
+                    purpose="seed" if claimed.operator == SEED else "search",
+                    seed=run.evaluation_seed,
+                    scoring_version=run.scoring_version,
+                )
+        except _ClaimLost:
+            return None
+
+
+def _stored(source: str) -> tuple[bytes, bytes]:
+    return bytes.fromhex(gene_hash(source)), source.encode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Files that are written or sent elsewhere and run there."""

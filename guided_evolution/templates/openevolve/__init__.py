@@ -1,0 +1,1 @@
+"""What runs an OpenEvolve task: one file in the evaluator's process, the others beside the program."""

@@ -1,0 +1,186 @@
+"""The Celery apps and their two tasks. A message carries one id; what comes of it is a row in the archive."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakMethod
+
+from celery import Celery
+
+from guided_evolution.archive import Archive, workers
+from guided_evolution.errors import GuidedEvolutionError
+from guided_evolution.identity import this_process
+
+_HEARTBEAT_SECONDS = 5.0
+_PROPOSE_THREADS = 2
+
+Task = Callable[[int, int], int | None]
+
+
+def make_app(queue: str, broker: str, body: Callable[[int], None]) -> Celery:
+    """A Celery app that consumes one queue. Two workers of one app in a process would both consume the last queue."""
+    app = Celery(f"guided-evolution-{queue}", broker=broker, set_as_current=False)
+    app.conf.update(
+        task_default_queue=queue,
+        task_ignore_result=True,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        worker_redirect_stdouts=False,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        broker_transport_options={"polling_interval": 0.01},
+        broker_connection_retry_on_startup=True,
+        accept_content=["json"],
+        task_serializer="json",
+    )
+
+    # Workers of one process look tasks up in the app that started last, so each task has a name of its own there and
+    # is shared (Celery's default) with the apps that come after.
+    @app.task(name=queue)  # type: ignore[untyped-decorator]
+    def work(row_id: int) -> None:
+        body(row_id)
+
+    return app
+
+
+class EmbeddedWorkers:
+    """A propose and an evaluate worker in threads of this process, on Celery's in-memory broker.
+
+    `wake` is set whenever a row was finished. `trouble` holds the first error that a task raised.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        propose: Task,
+        evaluate: Task,
+        *,
+        slots: int,
+        version: str,
+        wake: threading.Event,
+    ) -> None:
+        self._archive = archive
+        self._propose = propose
+        self._evaluate = evaluate
+        self._slots = slots
+        self._version = version
+        self.wake = wake
+        self.trouble: GuidedEvolutionError | None = None
+        self._active = 0
+        self._quiet = threading.Condition()
+        self._draining = False
+        self._stopped = threading.Event()
+        self.worker_ids: list[int] = []
+
+    def start(self) -> None:
+        """Enlist in the archive and begin to consume."""
+        # Celery's transport is one per process and address, so each run in a process gets queues of its own.
+        mark = secrets.token_hex(4)
+        me = this_process()
+        with self._archive.write() as connection:
+            propose_id = workers.enlist(connection, me, "propose", _PROPOSE_THREADS, self._version)
+            evaluate_id = workers.enlist(connection, me, "evaluate", self._slots, self._version)
+        self.worker_ids = [propose_id, evaluate_id]
+        self._queues = (f"propose-{mark}", f"evaluate-{mark}")
+        # Celery keeps task functions for good; what they reach must not be kept with them.
+        handle_proposal, handle_evaluation = WeakMethod(self._handle_proposal), WeakMethod(self._handle_evaluation)
+        self._proposing = make_app(self._queues[0], "memory://", lambda row: _call(handle_proposal, row, propose_id))
+        self._evaluating = make_app(self._queues[1], "memory://", lambda row: _call(handle_evaluation, row, evaluate_id))
+        for name in ("celery", "kombu"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._controllers = [
+            _start_worker(self._proposing, _PROPOSE_THREADS if self._slots > 1 else 1),
+            _start_worker(self._evaluating, self._slots),
+        ]
+        threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
+
+    def send_proposals(self, ids: list[int]) -> None:
+        """Queue these proposals."""
+        for row_id in ids:
+            self._proposing.send_task(self._queues[0], (row_id,))
+
+    def send_evaluations(self, ids: list[int]) -> None:
+        """Queue these evaluations."""
+        for row_id in ids:
+            self._evaluating.send_task(self._queues[1], (row_id,))
+
+    def drain(self, seconds: float | None = None) -> bool:
+        """Take nothing new and wait for what is at work; False if that took longer than `seconds`."""
+        with self._quiet:
+            self._draining = True
+            return self._quiet.wait_for(lambda: self._active == 0, timeout=seconds)
+
+    def reopen(self) -> None:
+        """Take work again after a drain."""
+        with self._quiet:
+            self._draining = False
+
+    def stop(self) -> None:
+        """End the consumers; what they hold stays claimed by a worker that is gone, so drain first."""
+        self._stopped.set()
+        for controller in self._controllers:
+            controller.stop()
+
+    def _handle_proposal(self, row_id: int, worker_id: int) -> None:
+        evaluation_id = self._guarded(self._propose, row_id, worker_id)
+        if evaluation_id is not None:
+            self.send_evaluations([evaluation_id])
+
+    def _handle_evaluation(self, row_id: int, worker_id: int) -> None:
+        self._guarded(self._evaluate, row_id, worker_id)
+
+    def _guarded(self, task: Task, row_id: int, worker_id: int) -> int | None:
+        with self._quiet:
+            if self._draining:
+                return None
+            self._active += 1
+        try:
+            return task(row_id, worker_id)
+        except Exception as error:  # noqa: BLE001 - a task has no caller; the controller must learn of any error and end the run
+            self.trouble = self.trouble or _as_ours(error)
+            return None
+        finally:
+            with self._quiet:
+                self._active -= 1
+                self._quiet.notify_all()
+            self.wake.set()
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(_HEARTBEAT_SECONDS):
+            try:
+                with self._archive.write() as connection:
+                    workers.beat(connection, self.worker_ids)
+            except GuidedEvolutionError as error:
+                self.trouble = self.trouble or error
+                self.wake.set()
+
+
+def _as_ours(error: Exception) -> GuidedEvolutionError:
+    if isinstance(error, GuidedEvolutionError):
+        return error
+    wrapped = GuidedEvolutionError(f"internal error in a worker: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _call(method: WeakMethod[Callable[[int, int], None]], row_id: int, worker_id: int) -> None:
+    if (handle := method()) is not None:
+        handle(row_id, worker_id)
+
+
+def _start_worker(app: Celery, threads: int) -> Any:
+    controller = app.WorkController(
+        pool_cls="threads",
+        concurrency=threads,
+        without_heartbeat=True,
+        without_mingle=True,
+        without_gossip=True,
+        loglevel="CRITICAL",
+    )
+    threading.Thread(target=controller.start, daemon=True, name=f"{app.main}-worker").start()
+    return controller
