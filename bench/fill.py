@@ -28,7 +28,9 @@ def fill(where: str, count: int, *, wait: float = 0.0) -> str:
     seed = free_seed(wait)
     plan = Plan(Budget(evaluations=count), slots=2)
     with archive.write() as connection:
-        run = runs.create(connection, seed, settings=plan.to_json(), rng_seed=1, evaluation_seed=2, sandbox="process")
+        run = runs.create(
+            connection, seed, settings=plan.to_json(), rng_seed=1, evaluation_seed=2, sandbox="process"
+        )
     children = _children(Genome.split(seed.program), count)
     gene_ids: dict[str, int] = {}
     number = 0
@@ -57,17 +59,25 @@ def _children(seed: Genome, count: int) -> Iterator[tuple[Genome, int, int]]:
 
 
 def _write(
-    connection: Connection, run: runs.StoredRun, batch: list[tuple[Genome, int, int]], first: int, gene_ids: dict[str, int]
+    connection: Connection,
+    run: runs.StoredRun,
+    batch: list[tuple[Genome, int, int]],
+    first: int,
+    gene_ids: dict[str, int],
 ) -> None:
     clock = time.time()
-    rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in (Proposal, Gene, Program, Parentage, Evaluation)}
+    rows: dict[Any, list[dict[str, Any]]] = {
+        table: [] for table in (Proposal, Gene, Program, Parentage, Evaluation)
+    }
     for offset, (genome, parent, generation) in enumerate(batch):
         index = first + offset
         for gene in genome.genes:
             digest = gene_hash(gene.source)
             if digest not in gene_ids:
                 gene_ids[digest] = len(gene_ids) + 1
-                rows[Gene].append({"id": gene_ids[digest], "hash": bytes.fromhex(digest), "source": gene.source.encode()})
+                rows[Gene].append(
+                    {"id": gene_ids[digest], "hash": bytes.fromhex(digest), "source": gene.source.encode()}
+                )
         rows[Proposal].append(_proposal(run.id, index, parent, clock))
         rows[Program].append(_program(run.id, index, generation, genome, gene_ids))
         if parent >= 0:
@@ -105,7 +115,9 @@ def _program(
         "proposal_id": index + 1,
         "fingerprint": genome.fingerprint,
         "generation": generation,
-        "genome": {path: [gene_ids[gene_hash(source)] for source in genome.sources(path)] for path in genome.paths},
+        "genome": {
+            path: [gene_ids[gene_hash(source)] for source in genome.sources(path)] for path in genome.paths
+        },
         "size": genome.size,
     }
 

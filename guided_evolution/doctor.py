@@ -24,7 +24,9 @@ def examine(archive: Archive, run: runs.StoredRun | None = None) -> Iterator[tup
             yield from ((one.name, problem) for problem in invariants.of_run(connection, one.id))
             limit = Plan.from_json(one.settings).budget.evaluations
             if limit is not None:
-                yield from ((one.name, problem) for problem in invariants.over_budget(connection, one.id, limit))
+                yield from (
+                    (one.name, problem) for problem in invariants.over_budget(connection, one.id, limit)
+                )
             yield from ((one.name, problem) for problem in _programs(connection, one.id))
 
 

@@ -34,7 +34,12 @@ def fingerprint(files: tuple[tuple[str, str], ...], trees: tuple[ast.Module | No
 def _normal_forms(text: str, tree: ast.Module | None) -> list[str]:
     if tree is None:
         return [text]
-    lines = text.removeprefix("\ufeff").encode("utf-8", "surrogateescape").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    lines = (
+        text.removeprefix("\ufeff")
+        .encode("utf-8", "surrogateescape")
+        .replace(b"\r\n", b"\n")
+        .replace(b"\r", b"\n")
+    )
     by_line = lines.split(b"\n")
     try:
         return [_cached(_Statement(by_line, node)) for node in _body(tree)]
@@ -71,7 +76,9 @@ def _body(node: ast.AST) -> list[ast.stmt]:
     body: list[ast.stmt] = node.body  # type: ignore[attr-defined]
     first = body[0] if body else None
     is_docstring = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
     )
     return body[1:] if is_docstring else body
 

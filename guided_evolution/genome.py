@@ -57,7 +57,9 @@ class Genome:
     @classmethod
     def split(cls, program: Mapping[str, bytes]) -> Genome:
         """The genome of a program's files; any bytes will do."""
-        return cls(tuple((path, content.decode("utf-8", "surrogateescape")) for path, content in program.items()))
+        return cls(
+            tuple((path, content.decode("utf-8", "surrogateescape")) for path, content in program.items())
+        )
 
     def join(self) -> dict[str, bytes]:
         """The files, to the byte."""

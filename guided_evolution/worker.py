@@ -88,9 +88,16 @@ class EmbeddedWorkers:
         self.worker_ids = [propose_id, evaluate_id]
         self._queues = (f"propose-{mark}", f"evaluate-{mark}")
         # Celery keeps task functions for good; what they reach must not be kept with them.
-        handle_proposal, handle_evaluation = WeakMethod(self._handle_proposal), WeakMethod(self._handle_evaluation)
-        self._proposing = make_app(self._queues[0], "memory://", lambda row: _call(handle_proposal, row, propose_id))
-        self._evaluating = make_app(self._queues[1], "memory://", lambda row: _call(handle_evaluation, row, evaluate_id))
+        handle_proposal, handle_evaluation = (
+            WeakMethod(self._handle_proposal),
+            WeakMethod(self._handle_evaluation),
+        )
+        self._proposing = make_app(
+            self._queues[0], "memory://", lambda row: _call(handle_proposal, row, propose_id)
+        )
+        self._evaluating = make_app(
+            self._queues[1], "memory://", lambda row: _call(handle_evaluation, row, evaluate_id)
+        )
         for name in ("celery", "kombu"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._controllers = [

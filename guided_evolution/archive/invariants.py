@@ -80,7 +80,9 @@ def of_run(connection: Connection, run_id: int) -> Iterator[Problem]:
         found = tuple(connection.execute(text(query), {"run": run_id}).scalars())
         if found:
             yield Problem(what, found)
-    scores = connection.execute(text("SELECT id, metrics FROM evaluation WHERE run_id = :run AND state = 'scored'"), {"run": run_id})
+    scores = connection.execute(
+        text("SELECT id, metrics FROM evaluation WHERE run_id = :run AND state = 'scored'"), {"run": run_id}
+    )
     infinite = tuple(row.id for row in scores if not _finite(row.metrics))
     if infinite:
         yield Problem("scores that aren't finite numbers", infinite)
@@ -96,7 +98,9 @@ def over_budget(connection: Connection, run_id: int, evaluations: int) -> Iterat
 
 def sources_of_run(connection: Connection, run_id: int) -> Iterator[tuple[int, str, dict[str, bytes] | None]]:
     """Each program's id, stored fingerprint and files; None for files where a gene is missing."""
-    found = connection.execute(text("SELECT id, fingerprint FROM program WHERE run_id = :run ORDER BY id"), {"run": run_id}).all()
+    found = connection.execute(
+        text("SELECT id, fingerprint FROM program WHERE run_id = :run ORDER BY id"), {"run": run_id}
+    ).all()
     for row in found:
         yield row.id, row.fingerprint, programs.sources_or_none(connection, row.id)
 

@@ -75,13 +75,23 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     opened.close()
 
 
-def evolve(archive: Archive, evaluations: int = 30, *, slots: int = 2, rng_seed: int = 1, seed: Seed | None = None) -> Finished:
-    return start_run(archive, seed or seed_with(), Plan(Budget(evaluations=evaluations), slots), rng_seed=rng_seed)
+def evolve(
+    archive: Archive, evaluations: int = 30, *, slots: int = 2, rng_seed: int = 1, seed: Seed | None = None
+) -> Finished:
+    return start_run(
+        archive, seed or seed_with(), Plan(Budget(evaluations=evaluations), slots), rng_seed=rng_seed
+    )
 
 
 def all_programs(archive: Archive, run_id: int) -> list[dict[str, bytes]]:
     with archive.read() as connection:
-        ids = connection.execute(text("SELECT id FROM program WHERE run_id = :run ORDER BY id"), {"run": run_id}).scalars().all()
+        ids = (
+            connection.execute(
+                text("SELECT id FROM program WHERE run_id = :run ORDER BY id"), {"run": run_id}
+            )
+            .scalars()
+            .all()
+        )
         return [programs.sources(connection, one) for one in ids]
 
 
@@ -99,7 +109,12 @@ def test_a_run_gets_better_and_ends_on_exactly_its_budget(archive: Archive) -> N
     counted = "SELECT count(*) FROM evaluation WHERE purpose IN ('seed', 'search') AND state IN ('scored', 'failed')"
     assert rows(archive, counted) == [(60,)]
     assert rows(archive, "SELECT count(*) FROM evaluation WHERE state IN ('pending', 'running')") == [(0,)]
-    confirmed = {row[0] for row in rows(archive, "SELECT program_id FROM evaluation WHERE purpose = 'confirm' AND state = 'scored'")}
+    confirmed = {
+        row[0]
+        for row in rows(
+            archive, "SELECT program_id FROM evaluation WHERE purpose = 'confirm' AND state = 'scored'"
+        )
+    }
     assert confirmed == {finished.progress.seed.program_id, best.program_id}
 
 
@@ -139,10 +154,12 @@ def test_resume_adds_to_the_budget_and_counts_what_is_there(archive: Archive) ->
 
 
 def test_a_target_and_patience_end_a_run(archive: Archive) -> None:
-    reached = start_run(archive, seed_with(), Plan(Budget(target=("loss", 0.7), evaluations=300), 2), rng_seed=3)
+    reached = start_run(
+        archive, seed_with(), Plan(Budget(target=("loss", 0.7), evaluations=300), 2), rng_seed=3
+    )
     assert reached.run.reason is not None
     assert reached.run.reason.startswith("target loss=0.7 reached with ")
-    flat = seed_with(EVALUATE.replace('abs(float(x) - 1.0)}, feedback', '1.0}, feedback'))
+    flat = seed_with(EVALUATE.replace("abs(float(x) - 1.0)}, feedback", "1.0}, feedback"))
     stuck = start_run(archive, flat, Plan(Budget(patience=15, evaluations=300), 2), rng_seed=3)
     assert stuck.run.reason == "no gain in the last 15 evaluations"
     with pytest.raises(SettingsError, match="target 'speed' is no objective of seed tiny; it has loss"):
@@ -150,7 +167,9 @@ def test_a_target_and_patience_end_a_run(archive: Archive) -> None:
 
 
 def test_a_program_without_a_place_to_change_ends_the_run_with_that_reason(archive: Archive) -> None:
-    barren = seed_with(program=b"def solve():\n    return None\n", evaluate=EVALUATE.replace("float(x)", "2.0"))
+    barren = seed_with(
+        program=b"def solve():\n    return None\n", evaluate=EVALUATE.replace("float(x)", "2.0")
+    )
     finished = evolve(archive, 100, seed=replace(barren, frozen=("program.py",), has_confirm=False))
     assert finished.run.reason == "50 proposals in a row brought nothing new"
     assert finished.progress.evaluations == 1
@@ -205,7 +224,9 @@ def test_a_second_controller_is_kept_out_and_told_who_is_in(archive: Archive) ->
 
     def first() -> None:
         watch = lambda progress: started.set()  # noqa: E731
-        done.append(start_run(archive, slow, Plan(Budget(evaluations=8), 2), watch=watch, command="evolve tiny"))
+        done.append(
+            start_run(archive, slow, Plan(Budget(evaluations=8), 2), watch=watch, command="evolve tiny")
+        )
 
     thread = threading.Thread(target=first)
     thread.start()
@@ -221,7 +242,9 @@ def test_a_second_controller_is_kept_out_and_told_who_is_in(archive: Archive) ->
 def test_pause_resume_and_stop_are_obeyed(archive: Archive) -> None:
     slow = seed_with(EVALUATE.replace("    x =", "    import time; time.sleep(0.05)\n    x ="))
     done: list[Finished] = []
-    thread = threading.Thread(target=lambda: done.append(start_run(archive, slow, Plan(Budget(evaluations=5000), 2))))
+    thread = threading.Thread(
+        target=lambda: done.append(start_run(archive, slow, Plan(Budget(evaluations=5000), 2)))
+    )
     thread.start()
 
     def wait_for(query: str) -> None:
@@ -268,7 +291,9 @@ else:
 def test_killed_and_resumed_a_run_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
     where = str(tmp_path / "killed.db")
     slow = seed_with(EVALUATE.replace("    x =", "    import time; time.sleep(0.02)\n    x ="))
-    child = subprocess.Popen([sys.executable, "-c", CHILD, where, "start", "60"], stdin=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, where, "start", "60"], stdin=subprocess.PIPE, text=True
+    )
     assert child.stdin is not None
     child.stdin.write(slow.to_json())
     child.stdin.close()
@@ -281,20 +306,31 @@ def test_killed_and_resumed_a_run_loses_nothing_and_counts_nothing_twice(tmp_pat
                 archive = open_archive(where)
             except Exception:  # noqa: BLE001 - the child is still making it
                 continue
-        if archive is not None and len(rows(archive, "SELECT 1 FROM evaluation WHERE state = 'scored'")) >= 10:
+        if (
+            archive is not None
+            and len(rows(archive, "SELECT 1 FROM evaluation WHERE state = 'scored'")) >= 10
+        ):
             break
     assert archive is not None
     children = descendants(child.pid)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    kept = rows(archive, "SELECT id, metrics, finished_at FROM evaluation WHERE state IN ('scored', 'failed') ORDER BY id")
+    kept = rows(
+        archive,
+        "SELECT id, metrics, finished_at FROM evaluation WHERE state IN ('scored', 'failed') ORDER BY id",
+    )
     assert len(kept) >= 10
     subprocess.run([sys.executable, "-c", CHILD, where, "resume"], check=True, timeout=60)
-    final = rows(archive, "SELECT id, metrics, finished_at FROM evaluation WHERE state IN ('scored', 'failed') ORDER BY id")
+    final = rows(
+        archive,
+        "SELECT id, metrics, finished_at FROM evaluation WHERE state IN ('scored', 'failed') ORDER BY id",
+    )
     assert [row for row in final if row in kept] == kept
     counted = "SELECT count(*), count(DISTINCT program_id) FROM evaluation WHERE purpose != 'confirm' AND state IN ('scored', 'failed')"
     assert rows(archive, counted) == [(60, 60)]
-    assert json.loads(json.dumps(rows(archive, "SELECT state, reason FROM run"))) == [["finished", "budget of 60 evaluations reached"]]
+    assert json.loads(json.dumps(rows(archive, "SELECT state, reason FROM run"))) == [
+        ["finished", "budget of 60 evaluations reached"]
+    ]
     assert not [pid for pid in children if alive(pid)]
     archive.close()
 

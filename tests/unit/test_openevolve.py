@@ -142,7 +142,9 @@ def test_requirements_count_as_far_as_they_are_installed_or_imported(tmp_path: P
     listed = (
         "numpy>=1.20 # arrays\n# plots\nno-such-plot\nNo.Such-Solver==1\n-r a.txt\n\nhttps://example.org\n"
     )
-    evaluator = "import numpy\nimport no_such_solver\ntry:\n    import no_such_extra\nexcept ImportError:\n    pass\n"
+    evaluator = (
+        "import numpy\nimport no_such_solver\ntry:\n    import no_such_extra\nexcept ImportError:\n    pass\n"
+    )
     seed = load_seed(str(task(tmp_path, requirements_txt=listed, evaluator_py=evaluator + EVALUATOR)))
     assert seed.candidate.requirements == ("numpy>=1.20", "No.Such-Solver==1")
     assert seed.candidate.preload == ("numpy",)
