@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from guided_evolution.archive import Archive, programs, runs
 from guided_evolution.edit import FrozenRules
 from guided_evolution.genome import Genome
-
-from guided_evolution.archive import Archive, programs, runs
 from guided_evolution.seed import Seed
 
 

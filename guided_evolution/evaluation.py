@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from guided_evolution.sandbox import Job, Outcome, Sandbox
-from guided_evolution.score import Score
-
 from guided_evolution.archive import evaluations, programs
 from guided_evolution.archive.evaluations import Result
 from guided_evolution.context import Contexts
 from guided_evolution.errors import SandboxBroken
+from guided_evolution.sandbox import Job, Outcome, Sandbox
+from guided_evolution.score import Score
 from guided_evolution.seed import Seed
 
 EVALUATOR_FAULT = "evaluator-fault"

@@ -179,12 +179,11 @@ def _drive(
     stop_hook: StopHook,
 ) -> Finished:
     # Late: Celery and LibCST are heavy, and reading commands load this module too.
-    from guided_evolution.operators import builtin_operators
-    from guided_evolution.sandbox import open_sandbox
-
     from guided_evolution.context import Contexts
     from guided_evolution.evaluation import Evaluator, SandboxPool
+    from guided_evolution.operators import builtin_operators
     from guided_evolution.proposal import Proposer
+    from guided_evolution.sandbox import open_sandbox
     from guided_evolution.worker import EmbeddedWorkers
 
     contexts = Contexts(archive)

@@ -190,7 +190,7 @@ def _scope(
         else:
             yield begin, end, name
         at, label = end, f"<after {name}>"
-    if at < last or not definitions and not owner:
+    if at < last or (not definitions and not owner):
         yield at, last, label
 
 

@@ -6,13 +6,12 @@ import random
 import secrets
 from collections.abc import Mapping
 
-from guided_evolution.edit import apply_edit
-from guided_evolution.genome import Genome, gene_hash
-from guided_evolution.operators import Operator
-
 from guided_evolution.archive import evaluations, programs, proposals
 from guided_evolution.context import Contexts, RunContext
+from guided_evolution.edit import apply_edit
 from guided_evolution.errors import EditRejected
+from guided_evolution.genome import Genome, gene_hash
+from guided_evolution.operators import Operator
 
 SEED = "seed"
 """The operator of proposal 0: the seed program itself."""
