@@ -7,7 +7,11 @@ GuidedEvolutionError
 │   └── ArchiveError      an archive that can't be used, or a run that isn't in it
 ├── WorldFailed           the world: the run can be resumed, exit code 3
 │   ├── SandboxBroken     a runner or an engine that doesn't work
-│   └── ArchiveUnavailable  the archive stopped answering (disk full, locked, gone)
+│   ├── ArchiveUnavailable  the archive stopped answering (disk full, locked, gone)
+│   ├── ModelUnavailable  no model answers (dead address, provider down)
+│   ├── ModelRefused      the provider refuses the key, the account or the model's name
+│   └── ReplayDiffers     a replayed run asks something that the archived one didn't
+├── BudgetExhausted       the ledger can't afford the next model call: the run ends cleanly
 └── EditRejected          an edit that can't become a program; costs no evaluation
 """
 
@@ -50,6 +54,24 @@ class SandboxBroken(WorldFailed):
 
 class ArchiveUnavailable(WorldFailed):
     """The archive stopped answering in mid-run."""
+
+
+class ModelUnavailable(WorldFailed):
+    """No model answers: a dead address, a provider that is down, a deadline passed again and again."""
+
+
+class ModelRefused(WorldFailed):
+    """The provider refuses the key, the account or the model's name; no retry would help."""
+
+
+class ReplayDiffers(WorldFailed):
+    """A replayed run asks something else than the archived one did; the text shows the difference."""
+
+
+class BudgetExhausted(GuidedEvolutionError):
+    """The ledger can't afford the next model call; what is paid for is finished and the run ends cleanly."""
+
+    exit_code = 0
 
 
 class EditRejected(GuidedEvolutionError):
