@@ -16,7 +16,7 @@ from bench.free_seed import free_seed
 from guided_evolution.archive import open_archive, runs
 from guided_evolution.archive.tables import Evaluation, Gene, Parentage, Program, Proposal
 from guided_evolution.budget import Budget
-from guided_evolution.evolve import Plan
+from guided_evolution.session import Plan
 from guided_evolution.genome import Genome, gene_hash
 
 _BATCH = 2000

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from guided_evolution.archive import Archive, invariants, runs
 from guided_evolution.archive.invariants import Problem
-from guided_evolution.evolve import Plan
+from guided_evolution.session import Plan
 from guided_evolution.genome import Genome
 
 

@@ -21,7 +21,7 @@ from guided_evolution.archive import Archive, open_archive, programs, runs
 from guided_evolution.archive.leases import RunBusy
 from guided_evolution.budget import Budget
 from guided_evolution.errors import SeedError, SettingsError
-from guided_evolution.evolve import Finished, Plan, resume_run, start_run
+from guided_evolution.session import Finished, Plan, resume_run, start_run
 from guided_evolution.genome import Genome
 from guided_evolution.seed import Objective, Seed
 
@@ -277,7 +277,7 @@ CHILD = """
 import sys, json
 from guided_evolution.archive import open_archive, runs
 from guided_evolution.budget import Budget
-from guided_evolution.evolve import Plan, start_run, resume_run
+from guided_evolution.session import Plan, start_run, resume_run
 from guided_evolution.seed import Seed
 archive = open_archive(sys.argv[1], create=True)
 if sys.argv[2] == "start":
