@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from guided_evolution.population import Member
+from guided_evolution.front import Member
 from guided_evolution.seed import Seed
 
 UNPRODUCTIVE_IN_A_ROW = 50

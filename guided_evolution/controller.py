@@ -18,7 +18,8 @@ from guided_evolution.archive.leases import Held
 from guided_evolution.budget import Budget, Spent, ending
 from guided_evolution.errors import GuidedEvolutionError, SeedError, WorldFailed
 from guided_evolution.evaluation import EVALUATOR_FAULT
-from guided_evolution.population import Member, Standings, ordered_objectives
+from guided_evolution.front import Member, ordered_objectives
+from guided_evolution.population import Standings
 from guided_evolution.progress import Progress, Watcher
 from guided_evolution.proposal import SEED
 from guided_evolution.seed import Seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from guided_evolution.population import Member
+from guided_evolution.front import Member
 
 
 @dataclass(frozen=True)

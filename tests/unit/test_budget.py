@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from guided_evolution.budget import Budget, Spent, duration, ending, from_json, to_json
-from guided_evolution.population import Member
+from guided_evolution.front import Member
 from guided_evolution.seed import Objective, Seed
 
 SEED = Seed(
