@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import random
 import re
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -16,10 +18,13 @@ from bench.free_seed import free_seed
 from guided_evolution.archive import open_archive, runs
 from guided_evolution.archive.tables import Evaluation, Gene, Parentage, Program, Proposal
 from guided_evolution.budget import Budget
-from guided_evolution.session import Plan
+from guided_evolution.fingerprint import fingerprint
 from guided_evolution.genome import Genome, gene_hash
+from guided_evolution.session import Plan
 
 _BATCH = 2000
+_FILE = "program.py"
+_NUMBER = re.compile(r"\d+\.\d+")
 
 
 def fill(where: str, count: int, *, wait: float = 0.0) -> str:
@@ -44,24 +49,56 @@ def fill(where: str, count: int, *, wait: float = 0.0) -> str:
     return run.name
 
 
-def _children(seed: Genome, count: int) -> Iterator[tuple[Genome, int, int]]:
-    """Genomes with their parent's index and their generation: the seed, then children that change one constant each."""
+@dataclass(frozen=True)
+class Filled:
+    """A program of the fill: its genes' sources, and each one's statements as they stand in the whole file."""
+
+    sources: tuple[str, ...]
+    bodies: tuple[tuple[ast.stmt, ...], ...]
+    parent: int
+    generation: int
+
+    @property
+    def text(self) -> str:
+        return "".join(self.sources)
+
+    @property
+    def fingerprint(self) -> str:
+        tree = ast.Module([statement for body in self.bodies for statement in body], [])
+        return fingerprint(((_FILE, self.text),), (tree,))
+
+
+def _children(seed: Genome, count: int) -> Iterator[Filled]:
+    """The seed, then children that change one constant each. Only the changed gene is parsed: 100,000 take a minute."""
     rng = random.Random(1)
-    pool = [(seed, 0, 0)]
-    yield seed, -1, 0
+    sources = tuple(seed.sources(_FILE))
+    first_lines = [sum(source.count("\n") for source in sources[:index]) for index in range(len(sources))]
+    program = Filled(sources, tuple(map(_body, sources, first_lines)), -1, 0)
+    pool = [(0, program)]
+    yield program
     for index in range(1, count):
-        parent, parent_index, generation = rng.choice(pool)
-        text = parent.text("program.py")
-        spot = rng.choice(list(re.finditer(r"\d+\.\d+", text)))
-        child = parent.replace("program.py", f"{text[: spot.start()]}{index + 10}.125{text[spot.end() :]}")
-        pool = [*pool[-30:], (child, index, generation + 1)]
-        yield child, parent_index, generation + 1
+        parent_index, parent = rng.choice(pool)
+        at = rng.randrange(len(sources) - 1)  # the last gene holds no constant
+        spot = rng.choice(list(_NUMBER.finditer(parent.sources[at])))
+        changed = f"{parent.sources[at][: spot.start()]}{index + 10}.125{parent.sources[at][spot.end() :]}"
+        program = Filled(
+            (*parent.sources[:at], changed, *parent.sources[at + 1 :]),
+            (*parent.bodies[:at], _body(changed, first_lines[at]), *parent.bodies[at + 1 :]),
+            parent_index,
+            parent.generation + 1,
+        )
+        pool = [*pool[-30:], (index, program)]
+        yield program
+
+
+def _body(source: str, first_line: int) -> tuple[ast.stmt, ...]:
+    return tuple(ast.parse("\n" * first_line + source).body)
 
 
 def _write(
     connection: Connection,
     run: runs.StoredRun,
-    batch: list[tuple[Genome, int, int]],
+    batch: list[Filled],
     first: int,
     gene_ids: dict[str, int],
 ) -> None:
@@ -69,20 +106,18 @@ def _write(
     rows: dict[Any, list[dict[str, Any]]] = {
         table: [] for table in (Proposal, Gene, Program, Parentage, Evaluation)
     }
-    for offset, (genome, parent, generation) in enumerate(batch):
+    for offset, program in enumerate(batch):
         index = first + offset
-        for gene in genome.genes:
-            digest = gene_hash(gene.source)
-            if digest not in gene_ids:
-                gene_ids[digest] = len(gene_ids) + 1
-                rows[Gene].append(
-                    {"id": gene_ids[digest], "hash": bytes.fromhex(digest), "source": gene.source.encode()}
-                )
-        rows[Proposal].append(_proposal(run.id, index, parent, clock))
-        rows[Program].append(_program(run.id, index, generation, genome, gene_ids))
-        if parent >= 0:
-            rows[Parentage].append({"child_id": index + 1, "parent_id": parent + 1, "role": "base"})
-        rows[Evaluation].append(_evaluation(run, index, genome, clock))
+        for source in program.sources:
+            if source not in gene_ids:
+                gene_ids[source] = len(gene_ids) + 1
+                digest = bytes.fromhex(gene_hash(source))
+                rows[Gene].append({"id": gene_ids[source], "hash": digest, "source": source.encode()})
+        rows[Proposal].append(_proposal(run.id, index, program.parent, clock))
+        rows[Program].append(_program(run.id, index, program, gene_ids))
+        if index:
+            rows[Parentage].append({"child_id": index + 1, "parent_id": program.parent + 1, "role": "base"})
+        rows[Evaluation].append(_evaluation(run, index, clock))
     for table, values in rows.items():
         if values:
             connection.execute(insert(table.__table__), values)
@@ -106,23 +141,19 @@ def _proposal(run_id: int, index: int, parent: int, clock: float) -> dict[str, A
     }
 
 
-def _program(
-    run_id: int, index: int, generation: int, genome: Genome, gene_ids: dict[str, int]
-) -> dict[str, Any]:
+def _program(run_id: int, index: int, program: Filled, gene_ids: dict[str, int]) -> dict[str, Any]:
     return {
         "id": index + 1,
         "run_id": run_id,
         "proposal_id": index + 1,
-        "fingerprint": genome.fingerprint,
-        "generation": generation,
-        "genome": {
-            path: [gene_ids[gene_hash(source)] for source in genome.sources(path)] for path in genome.paths
-        },
-        "size": genome.size,
+        "fingerprint": program.fingerprint,
+        "generation": program.generation,
+        "genome": {_FILE: [gene_ids[source] for source in program.sources]},
+        "size": len(program.text),
     }
 
 
-def _evaluation(run: runs.StoredRun, index: int, genome: Genome, clock: float) -> dict[str, Any]:
+def _evaluation(run: runs.StoredRun, index: int, clock: float) -> dict[str, Any]:
     rng = random.Random(index)
     return {
         "run_id": run.id,
