@@ -19,14 +19,22 @@ def bindings(body: list[ast.stmt]) -> Counter[str]:
 
 def count_bindings(tree: ast.Module, dotted: str) -> int:
     """How often "train" is bound in the module, or "Net.forward" in the top-level class Net."""
-    owner, _, last = dotted.rpartition(".")
+    body = class_body(tree, dotted)
+    return bindings(body)[dotted.rpartition(".")[2]] if body is not None else 0
+
+
+def class_body(tree: ast.Module, dotted: str) -> list[ast.stmt] | None:
+    """The statements among which a dotted name is bound: the module's for "train", those of Net for "Net.forward".
+
+    None where there isn't exactly one such class.
+    """
     body = tree.body
-    for part in owner.split(".") if owner else ():
+    for part in dotted.split(".")[:-1]:
         classes = [node for node in body if isinstance(node, ast.ClassDef) and node.name == part]
         if len(classes) != 1:
-            return 0
+            return None
         body = classes[0].body
-    return bindings(body)[last]
+    return body
 
 
 def top_level_functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -58,11 +66,15 @@ def takes(function: ast.FunctionDef | ast.AsyncFunctionDef, count: int) -> bool:
 def _names(node: ast.AST) -> Iterator[str]:
     if isinstance(node, Definition):
         yield node.name
-        return  # its body is a scope of its own
-    if isinstance(node, ast.Lambda):
+        for outside in _outside_its_scope(node):
+            yield from _names(outside)
         return
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
+    if isinstance(node, ast.Lambda):
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            yield from _names(default) if default is not None else ()
+        return
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        yield node.id  # `del` counts too: afterwards the name isn't what it was
     elif isinstance(node, ast.Import | ast.ImportFrom):
         for alias in node.names:
             yield (alias.asname or alias.name).partition(".")[0]
@@ -72,6 +84,18 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield node.rest
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.comprehension):
-            yield from _names(child.iter)  # its target lives in the comprehension
+            for part in (child.iter, *child.ifs):  # its target lives in the comprehension
+                yield from _names(part)
         else:
             yield from _names(child)
+
+
+def _outside_its_scope(node: Definition) -> Iterator[ast.expr]:
+    """The parts of a definition that run in the scope around it."""
+    yield from node.decorator_list
+    if isinstance(node, ast.ClassDef):
+        yield from node.bases
+        yield from (keyword.value for keyword in node.keywords)
+        return
+    yield from node.args.defaults
+    yield from (default for default in node.args.kw_defaults if default is not None)

@@ -94,7 +94,7 @@ class Genome:
     @cached_property
     def fingerprint(self) -> str:
         """Equal for programs that differ only in comments, docstrings and layout; begins with its version."""
-        return fingerprint(self.files, tuple(_tree(path, text) for path, text in self.files))
+        return fingerprint(self.files, tuple(tree_of(path, text) for path, text in self.files))
 
     @cached_property
     def size(self) -> int:
@@ -128,8 +128,8 @@ def unified_diff(old: Genome, new: Genome, *, old_name: str = "a", new_name: str
     parts: list[str] = []
     for path in dict.fromkeys((*before, *after)):
         lines = difflib.unified_diff(
-            _lines(before.get(path, "")),
-            _lines(after.get(path, "")),
+            lines_of(before.get(path, "")),
+            lines_of(after.get(path, "")),
             f"{old_name}/{path}" if path in before else "/dev/null",
             f"{new_name}/{path}" if path in after else "/dev/null",
         )
@@ -138,23 +138,24 @@ def unified_diff(old: Genome, new: Genome, *, old_name: str = "a", new_name: str
     return "".join(parts)
 
 
-def _lines(text: str) -> list[str]:
-    """Lines as Python's tokenizer sees them, with their ends."""
+def lines_of(text: str) -> list[str]:
+    """A text's lines as Python's tokenizer sees them, with their ends."""
     return _LINE.findall(text)
 
 
 @lru_cache(maxsize=8)
-def _tree(path: str, text: str) -> ast.Module | None:
+def tree_of(path: str, text: str) -> ast.Module | None:
+    """The syntax tree of a program's file, None if it isn't Python or doesn't parse. It is shared: don't change it."""
     # Few: a tree is large, and genes and fingerprint of one text are asked for one after the other.
     return parse(text) if path.endswith(".py") else None
 
 
 @lru_cache(maxsize=256)
 def _genes(path: str, text: str) -> tuple[Gene, ...]:
-    tree = _tree(path, text)
+    tree = tree_of(path, text)
     if tree is None:
         return (Gene(path, path, text, 0),)
-    lines = _lines(text)
+    lines = lines_of(text)
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
