@@ -8,14 +8,14 @@ from sqlalchemy import Connection
 
 from guided_evolution.archive import Archive, invariants, runs
 from guided_evolution.archive.invariants import Problem
-from guided_evolution.session import Plan
 from guided_evolution.genome import Genome
+from guided_evolution.session import Plan
 
 
 def examine(archive: Archive, run: runs.StoredRun | None = None) -> Iterator[tuple[str, Problem]]:
     """Every problem of one run, or of all, each with the name of what it concerns; nothing where all is well.
 
-    Programs are rebuilt from their genes and their fingerprints taken again, so this costs a millisecond or two a program.
+    Programs are rebuilt from their genes and their fingerprints taken again: a millisecond or two a program.
     """
     with archive.read() as connection:
         for problem in invariants.of_file(connection):

@@ -20,6 +20,8 @@ from guided_evolution.seed_values import MOST_SECONDS, Environment, Limits, Obje
 from guided_evolution.source_files import check_markers, files_under, parse, read_data, read_text
 
 ADAPTER = "guided_evolution_adapter"  # the module in the candidate's folder that our evaluator calls
+OWN_SUPPORT = ("openevolve/__init__.py", "openevolve/evaluation_result.py", f"{ADAPTER}.py")
+"""Files beside the program that aren't the task's own."""
 STAGE_NAMES = ("evaluate_stage1", "evaluate_stage2", "evaluate_stage3")
 USUAL_THRESHOLDS = (0.5, 0.75, 0.9)  # OpenEvolve's
 USUAL_FEATURES = ("complexity", "diversity")  # OpenEvolve's
@@ -165,12 +167,12 @@ def _support(folder: Path, program: Path) -> dict[str, bytes]:
         if entry.is_file() or (not (entry / "pyvenv.cfg").exists() and files_under(entry))
     ]
     files = read_data(folder, [(name, f"{folder}: the folder") for name in names])
-    own = {
-        "openevolve/__init__.py": b"from openevolve.evaluation_result import EvaluationResult\n",
-        "openevolve/evaluation_result.py": (_TEMPLATES / "evaluation_result.py").read_bytes(),
-        f"{ADAPTER}.py": (_TEMPLATES / "adapter.py").read_bytes(),
-    }
-    return {**files, **own}
+    own = (
+        b"from openevolve.evaluation_result import EvaluationResult\n",
+        (_TEMPLATES / "evaluation_result.py").read_bytes(),
+        (_TEMPLATES / "adapter.py").read_bytes(),
+    )
+    return {**files, **dict(zip(OWN_SUPPORT, own, strict=True))}
 
 
 def _environment(folder: Path, trees: Iterable[ast.Module]) -> Environment:

@@ -1,0 +1,147 @@
+"""The Python face: one call that evolves a seed and returns what was found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from guided_evolution.archive import Archive, open_archive, programs
+from guided_evolution.budget import Budget
+from guided_evolution.front import Member
+from guided_evolution.progress import Watcher, nobody
+from guided_evolution.results import Results, read_results
+from guided_evolution.seed import Seed, load_seed
+from guided_evolution.session import Finished, Plan, start_run
+from guided_evolution.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Found:
+    """A program of a run.
+
+    Attributes:
+        program: its id in the archive.
+        metrics: what the search scored it with.
+        confirmed: its metrics on held-out cases (on another seed, for an evaluator without any); None if it wasn't confirmed.
+        files: its sources by path.
+    """
+
+    program: int
+    metrics: Mapping[str, float]
+    confirmed: Mapping[str, float] | None
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found.
+
+    Attributes:
+        run: its name, as `guided-evolution resume` takes it.
+        state: ``finished`` or ``stopped``; `reason` says by what.
+        evaluations: how many count against the budget, failed ones too.
+        seconds: time of work.
+        self_scored: whether programs could have written their own scores (OpenEvolve's task folders).
+        seed: the program that the run started from.
+        best: the best by the primary objective among those that keep the constraints.
+        front: the programs that no other one beats in every objective, best by the primary objective first.
+    """
+
+    run: str
+    state: str
+    reason: str
+    evaluations: int
+    seconds: float
+    self_scored: bool
+    seed: Found
+    best: Found
+    front: tuple[Found, ...]
+
+
+def evolve(
+    seed: str | os.PathLike[str] | Seed,
+    *,
+    archive: str | os.PathLike[str] | None = None,
+    evaluations: int | None = None,
+    time: float | str | None = None,
+    target: tuple[str, float] | str | None = None,
+    patience: int | None = None,
+    slots: int | None = None,
+    rng_seed: int | None = None,
+    population: int | None = None,
+    operators: Mapping[str, float] | None = None,
+    watch: Watcher = nobody,
+) -> Result:
+    """Evolve a seed until its budget ends; everything is kept in the archive.
+
+    What isn't given comes from `GUIDED_EVOLUTION_*` variables, then from `guided-evolution.toml`, as for the command.
+
+    Args:
+        seed: a built-in seed's name, a folder, or a loaded `Seed`.
+        archive: path or URL of the archive; made where it doesn't exist.
+        evaluations: budget of final evaluations.
+        time: budget in seconds, or as text: ``"10m"``. Without any budget a run takes a minute.
+        target: ``("accuracy", 0.9)`` or ``"accuracy=0.9"``: stop when a program reaches it.
+        patience: stop after so many evaluations without growth of the front.
+        slots: evaluations at once. With 1 the same `rng_seed` gives the same programs.
+        rng_seed: decides every random choice of the run.
+        population: most programs that may become parents.
+        operators: share of proposals by operator.
+        watch: called with a snapshot of the run whenever something is finished; it must be quick.
+
+    Raises:
+        BadInput: the seed, a setting or the archive can't be used.
+        WorldFailed: something broke; what is finished is kept, and `guided-evolution resume` goes on.
+    """
+    settings = load_settings(
+        {
+            "archive": archive,
+            "evaluations": evaluations,
+            "time": time,
+            "target": target,
+            "patience": patience,
+            "slots": slots,
+            "rng_seed": rng_seed,
+            "population": population,
+            "operators": operators,
+        }
+    )
+    loaded = seed if isinstance(seed, Seed) else load_seed(os.fspath(seed))
+    budget = Budget(settings.evaluations, settings.time, settings.target, settings.patience)
+    plan = Plan(budget, settings.slots, settings.population, tuple(settings.operators.items()))
+    opened = open_archive(settings.archive, create=True)
+    try:
+        finished = start_run(
+            opened, loaded, plan, rng_seed=settings.rng_seed, command="evolve()", watch=watch
+        )
+        return _result(opened, finished)
+    finally:
+        opened.close()
+
+
+def _result(archive: Archive, finished: Finished) -> Result:
+    with archive.read() as connection:
+        results = read_results(connection, finished.run)
+        wanted = {member.program_id for member in (results.seed_member, *results.front) if member}
+        sources = {program: programs.sources(connection, program) for program in wanted}
+    assert results.seed_member is not None, "a run that ended without an error has scored its seed program"
+    return Result(
+        run=finished.run.name,
+        state=finished.ending.state,
+        reason=finished.ending.reason,
+        evaluations=finished.progress.evaluations,
+        seconds=finished.progress.seconds,
+        self_scored=results.seed.self_scored,
+        seed=_found(results, results.seed_member, sources),
+        best=_found(results, results.best(), sources),
+        front=tuple(_found(results, member, sources) for member in results.front),
+    )
+
+
+def _found(results: Results, member: Member, sources: Mapping[int, Mapping[str, bytes]]) -> Found:
+    files = {
+        path: content.decode("utf-8", "surrogateescape")
+        for path, content in sources[member.program_id].items()
+    }
+    return Found(member.program_id, member.metrics, results.confirmed.get(member.program_id), files)
