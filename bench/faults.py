@@ -82,7 +82,7 @@ def schedule(number: int, folder: Path, *, evaluations: int = EVALUATIONS, sleep
     """Run one schedule in an empty folder; the same number gives the same faults, if not the same moments."""
     rng = random.Random(number)
     report = Report(number)
-    seed, archive = _write_seed(folder), folder / "runs.db"
+    seed, archive = write_seed(folder), folder / "runs.db"
     faults = [rng.choice(FAULTS) for _ in range(rng.randint(1, 4))]
     if number % 2 == 0:
         faults[0] = "kill command"  # the one that everything else is measured by
@@ -221,7 +221,8 @@ def _judge(archive: Path, evaluations: int, report: Report) -> None:
     opened.close()
 
 
-def _write_seed(folder: Path) -> Path:
+def write_seed(folder: Path) -> Path:
+    """A seed whose evaluation takes some milliseconds; its folder."""
     seed = folder / "faults"
     seed.mkdir()
     for name, text in (
