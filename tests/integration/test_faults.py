@@ -1,4 +1,4 @@
-"""What may happen to a run from outside: killed, out of disk, locked out, met by another command. Through the real command."""
+"""What may happen to a run from outside: killed, out of disk, locked out, met by another. Through the real command."""
 
 from __future__ import annotations
 
@@ -67,13 +67,17 @@ def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
     return said
 
 
-def counted(archive: Path) -> int:
+def counted_by_run(archive: Path) -> list[int]:
     connection = sqlite3.connect(archive)
     try:
-        query = "SELECT count(*) FROM evaluation WHERE purpose IN ('seed', 'search') AND state IN ('scored', 'failed')"
-        return int(connection.execute(query).fetchone()[0])
+        counted = "FROM evaluation WHERE purpose IN ('seed', 'search') AND state IN ('scored', 'failed')"
+        return [row[0] for row in connection.execute(f"SELECT count(*) {counted} GROUP BY run_id")]
     finally:
         connection.close()
+
+
+def counted(archive: Path) -> int:
+    return sum(counted_by_run(archive))
 
 
 def healthy(archive: Path) -> None:
@@ -122,10 +126,7 @@ def test_two_runs_on_one_archive_at_once(tmp_path: Path, seed: Path) -> None:
     archive = tmp_path / "runs.db"
     both = [start("evolve", seed, "--evaluations", "40", "--archive", archive) for _ in range(2)]
     assert [one.wait(90) for one in both] == [0, 0]
-    connection = sqlite3.connect(archive)
-    query = "SELECT count(*) FROM evaluation WHERE purpose IN ('seed', 'search') AND state IN ('scored', 'failed') GROUP BY run_id"
-    assert [row[0] for row in connection.execute(query)] == [40, 40]
-    connection.close()
+    assert counted_by_run(archive) == [40, 40]
     healthy(archive)
 
 
