@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +13,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from guided_evolution.archive.tables import SQLModel
+from guided_evolution.archive.text import to_json
 from guided_evolution.errors import ArchiveError, ArchiveUnavailable
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The revision that this code reads and writes; the newest file in `migrations/versions`."""
 
-_EARLIER: tuple[str, ...] = ()
+_EARLIER: tuple[str, ...] = ("0001",)
 """Revisions that are upgraded when met."""
 
 _LOCK_SECONDS = 30
@@ -105,7 +105,7 @@ def open_archive(where: str, *, create: bool = False, durable: bool = False) -> 
     if is_file:
         _check_file(Path(str(url.database)), create)
     try:
-        engine = create_engine(url, json_serializer=_to_json, **_engine_options(url.get_backend_name()))
+        engine = create_engine(url, json_serializer=to_json, **_engine_options(url.get_backend_name()))
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ArchiveError(
             f"archive {label}: no driver for this kind of database is installed ({error})"
@@ -121,10 +121,6 @@ def open_archive(where: str, *, create: bool = False, durable: bool = False) -> 
         engine.dispose()
         raise
     return Archive(engine, label)
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
 def _engine_options(backend: str) -> dict[str, Any]:

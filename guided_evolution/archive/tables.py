@@ -4,6 +4,7 @@ States
     Run         running -> paused -> running -> finished | stopped | failed   (finished and stopped can be resumed)
     Proposal    pending -> running -> accepted | rejected | known
     Evaluation  pending -> running -> scored | failed | lost                  (a lost one has a successor: attempt + 1)
+    Completion  open -> answered | failed | lost -> answered                  (a lost one has a successor, if asked again)
 
 Times are seconds since 1970 by the database's clock. `table=True` models validate nothing: what comes from
 outside is parsed before it gets here.
@@ -13,8 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+from guided_evolution.archive.text import Text
 
 
 class StoredSeed(SQLModel, table=True):
@@ -39,7 +42,7 @@ class Run(SQLModel, table=True):
     evaluation_seed: int = Field(sa_column=Column(BigInteger, nullable=False))
     sandbox: str
     state: str
-    reason: str | None = None
+    reason: str | None = Field(default=None, sa_column=Column(Text))
     seed_program_id: int | None = None
     active_seconds: float = 0.0
     created_at: float
@@ -147,18 +150,33 @@ class Evaluation(SQLModel, table=True):
 
 
 class Completion(SQLModel, table=True):
-    """One call of a model: committed before anything reads the reply."""
+    """One attempt at a call of a model: `open` is committed before it is sent, its end before anything reads the reply.
 
-    __table_args__ = (UniqueConstraint("proposal_id", "purpose", "turn"),)
+    Attributes:
+        state: ``open``, ``answered`` (an answer came, of use or not), ``failed`` (none came) or ``lost`` (whoever sent it
+            died or was given up; it counts at its reservation, and its reply still counts when it comes after all).
+        parameters: what was really sent besides the messages.
+        requests: HTTP requests sent, retries too.
+        reserved_cost, reserved_tokens: what the ledger set aside, at most, while the call was open.
+        cost: US dollars; of a failed call what its provider may have charged.
+    """
+
+    __table_args__ = (UniqueConstraint("run_id", "proposal_id", "purpose", "turn", "attempt"),)
     id: int | None = Field(default=None, primary_key=True)
-    run_id: int = Field(foreign_key="run.id", index=True)
-    proposal_id: int | None = Field(default=None, foreign_key="proposal.id")
+    run_id: int = Field(foreign_key="run.id")
+    proposal_id: int | None = Field(default=None, foreign_key="proposal.id", index=True)
     purpose: str
     turn: int
+    attempt: int = 1
+    state: str
     model: str
     parameters: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     messages: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     reply: str | None = Field(default=None, sa_column=Column(Text))
+    reasoning: str | None = Field(default=None, sa_column=Column(Text))
+    requests: int = 1
+    reserved_cost: float = 0.0
+    reserved_tokens: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost: float | None = None
@@ -166,6 +184,18 @@ class Completion(SQLModel, table=True):
     finish_reason: str | None = None
     error: str | None = Field(default=None, sa_column=Column(Text))
     created_at: float
+    finished_at: float | None = None
+
+
+class Spending(SQLModel, table=True):
+    """What a run's model calls cost so far, and what is set aside for those that are open: the sum of its completions."""
+
+    run_id: int = Field(primary_key=True, foreign_key="run.id")
+    cost: float = 0.0
+    tokens: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    calls: int = 0
+    reserved_cost: float = 0.0
+    reserved_tokens: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
 
 
 class Lesson(SQLModel, table=True):
@@ -180,18 +210,27 @@ class Lesson(SQLModel, table=True):
 
 
 class Worker(SQLModel, table=True):
-    """A process that claims proposals or evaluations; alive while its heartbeat is fresh."""
+    """A process that claims proposals or evaluations; alive while its heartbeat is fresh.
+
+    `done`, `failed` (of those done) and `per_minute` are its own counts, written with the heartbeat; `note` is what it
+    wants people to know, such as why it refuses work. `ended_at` is set by one that ended in order.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     host: str
     boot: str
     pid: int
-    started: int
+    started: int = Field(sa_column=Column(BigInteger, nullable=False))
     queue: str
     slots: int
     version: str
     created_at: float
     heartbeat_at: float
+    ended_at: float | None = None
+    done: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    failed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    per_minute: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    note: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class Command(SQLModel, table=True):
@@ -206,13 +245,17 @@ class Command(SQLModel, table=True):
 
 
 class Lease(SQLModel, table=True):
-    """Who may decide for a run. `fence` grows with every holder and guards all of the controller's writes."""
+    """Who may decide for a run. `fence` grows with every holder and guards all of the controller's writes.
+
+    `version` is the code that drives the run; workers with another refuse its rows.
+    """
 
     run_id: int = Field(primary_key=True, foreign_key="run.id")
     fence: int
     host: str | None = None
     boot: str | None = None
     pid: int | None = None
-    started: int | None = None
+    started: int | None = Field(default=None, sa_column=Column(BigInteger))
     command: str | None = None
     renewed_at: float
+    version: str | None = None

@@ -172,10 +172,16 @@ def upgrade() -> None:
         sa.Column("proposal_id", sa.Integer(), nullable=True),
         sa.Column("purpose", sa.String(), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("parameters", sa.JSON(), nullable=False),
         sa.Column("messages", sa.JSON(), nullable=False),
         sa.Column("reply", sa.Text(), nullable=True),
+        sa.Column("reasoning", sa.Text(), nullable=True),
+        sa.Column("requests", sa.Integer(), nullable=False),
+        sa.Column("reserved_cost", sa.Float(), nullable=False),
+        sa.Column("reserved_tokens", sa.Integer(), nullable=False),
         sa.Column("prompt_tokens", sa.Integer(), nullable=True),
         sa.Column("completion_tokens", sa.Integer(), nullable=True),
         sa.Column("cost", sa.Float(), nullable=True),
@@ -183,6 +189,7 @@ def upgrade() -> None:
         sa.Column("finish_reason", sa.String(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("finished_at", sa.Float(), nullable=True),
         sa.ForeignKeyConstraint(
             ["proposal_id"],
             ["proposal.id"],
@@ -192,10 +199,25 @@ def upgrade() -> None:
             ["run.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("proposal_id", "purpose", "turn"),
+        sa.UniqueConstraint("run_id", "proposal_id", "purpose", "turn", "attempt"),
     )
     with op.batch_alter_table("completion", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_completion_run_id"), ["run_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_completion_proposal_id"), ["proposal_id"], unique=False)
+
+    op.create_table(
+        "spending",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("cost", sa.Float(), nullable=False),
+        sa.Column("tokens", sa.BigInteger(), nullable=False),
+        sa.Column("calls", sa.Integer(), nullable=False),
+        sa.Column("reserved_cost", sa.Float(), nullable=False),
+        sa.Column("reserved_tokens", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"],
+            ["run.id"],
+        ),
+        sa.PrimaryKeyConstraint("run_id"),
+    )
 
     op.create_table(
         "evaluation",
