@@ -4,7 +4,7 @@ States
     Run         running -> paused -> running -> finished | stopped | failed   (finished and stopped can be resumed)
     Proposal    pending -> running -> accepted | rejected | known
     Evaluation  pending -> running -> scored | failed | lost                  (a lost one has a successor: attempt + 1)
-    Completion  open -> answered | failed | lost -> answered                  (a lost one has a successor, if asked again)
+    Completion  open -> answered | failed | lost -> answered                  (a lost one may have a successor)
 
 Times are seconds since 1970 by the database's clock. `table=True` models validate nothing: what comes from
 outside is parsed before it gets here.
@@ -153,8 +153,8 @@ class Completion(SQLModel, table=True):
     """One attempt at a call of a model: `open` is committed before it is sent, its end before anything reads the reply.
 
     Attributes:
-        state: ``open``, ``answered`` (an answer came, of use or not), ``failed`` (none came) or ``lost`` (whoever sent it
-            died or was given up; it counts at its reservation, and its reply still counts when it comes after all).
+        state: ``open``, ``answered`` (an answer came, of use or not), ``failed`` (none came) or ``lost`` (its sender
+            died: it counts at its reservation, and a reply that comes after all is kept).
         parameters: what was really sent besides the messages.
         requests: HTTP requests sent, retries too.
         reserved_cost, reserved_tokens: what the ledger set aside, at most, while the call was open.
@@ -188,7 +188,7 @@ class Completion(SQLModel, table=True):
 
 
 class Spending(SQLModel, table=True):
-    """What a run's model calls cost so far, and what is set aside for those that are open: the sum of its completions."""
+    """What a run's calls cost so far, and what is set aside for open ones: the sum of its completions."""
 
     run_id: int = Field(primary_key=True, foreign_key="run.id")
     cost: float = 0.0
