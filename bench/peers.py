@@ -1,6 +1,6 @@
-"""OpenEvolve on the same program, in the same run: `python -m bench.peers`.
+"""OpenEvolve (and ShinkaEvolve with `--shinka`) on the same program, in the same run: `python -m bench.peers`.
 
-It is installed from the package registry in an environment of its own, under `.bench/`. A local model server answers
+Each is installed from the package registry in an environment of its own, under `.bench/`. A local model server answers
 at once with a changed constant and notes when it was asked, so everybody's rate is calls a second. The evaluator costs
 nothing.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.figures import Figure, empty_folder, machine, table
@@ -17,10 +18,13 @@ from bench.free_seed import PROGRAM
 from bench.instant_model import InstantModel, instant_model
 from bench.startup import command
 
-OPENEVOLVE = "openevolve==0.4.0"
+OPENEVOLVE, SHINKA = "openevolve==0.4.0", "shinka-evolve==0.0.7"
 COMMAND = "python -m bench.peers"
 EARLY, LATE = (50, 150), (750, 850)
 """Between which calls the rate is taken."""
+SHINKA_EARLY, SHINKA_LATE = (10, 40), (120, 150)
+
+Run = Callable[[Path, int], InstantModel]
 
 _EVALUATOR = """
 import importlib.util
@@ -43,6 +47,52 @@ llm:
   api_key: none
   models: [{{name: instant, weight: 1.0}}]
 evaluator: {{timeout: 30, cascade_evaluation: false, parallel_evaluations: 2, max_retries: 0}}
+"""
+_SHINKA_RUN = """
+import sys
+from shinka.core import EvolutionConfig, ShinkaEvolveRunner
+from shinka.database import DatabaseConfig
+from shinka.launch import LocalJobConfig
+
+ShinkaEvolveRunner(
+    evo_config=EvolutionConfig(
+        patch_types=["diff"],
+        patch_type_probs=[1.0],
+        num_generations=int(sys.argv[2]),
+        llm_models=["local/instant@" + sys.argv[1]],
+        llm_dynamic_selection=None,
+        meta_rec_interval=None,
+        embedding_model=None,
+        init_program_path="initial.py",
+        results_dir="results",
+    ),
+    job_config=LocalJobConfig(eval_program_path="evaluate.py", numeric_threads_per_job=1),
+    db_config=DatabaseConfig(db_path="evolution.sqlite"),
+    verbose=False,
+    max_evaluation_jobs=2,
+    max_proposal_jobs=4,
+).run()
+"""
+_SHINKA_EVALUATOR = """
+import argparse
+import importlib.util
+import json
+import pathlib
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--program_path")
+parser.add_argument("--results_dir")
+asked = parser.parse_args()
+spec = importlib.util.spec_from_file_location("program", asked.program_path)
+program = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(program)
+start, step, width = program.solve()
+score = 1.0 / (1.0 + abs(start - 1.0) + abs(step - 2.0))
+folder = pathlib.Path(asked.results_dir)
+folder.mkdir(parents=True, exist_ok=True)
+metrics = {"combined_score": score, "public": {}, "private": {}, "text_feedback": ""}
+(folder / "metrics.json").write_text(json.dumps(metrics))
+(folder / "correct.json").write_text(json.dumps({"correct": True, "error": None}))
 """
 _OUR_SEED = """
 name = "free"
@@ -84,6 +134,17 @@ def openevolve(folder: Path, count: int) -> InstantModel:
     return server
 
 
+def shinka(folder: Path, count: int) -> InstantModel:
+    """Run ShinkaEvolve for `count` generations with a plain evaluator script (its own helper imports every SDK)."""
+    python = environment(SHINKA)
+    (folder / "initial.py").write_text(f"# EVOLVE-BLOCK-START\n{PROGRAM}# EVOLVE-BLOCK-END\n")
+    (folder / "evaluate.py").write_text(_SHINKA_EVALUATOR)
+    (folder / "run.py").write_text(_SHINKA_RUN)
+    with instant_model() as server:
+        _run([str(python), "run.py", server.url, str(count)], folder)
+    return server
+
+
 def ours(folder: Path, count: int) -> InstantModel:
     """Run Guided Evolution with a model, for as many calls."""
     seed = folder / "free"
@@ -118,20 +179,25 @@ def _run(words: list[str], folder: Path) -> None:
         raise RuntimeError(f"{words[0]} ended with {done.returncode}: {said_last}")
 
 
-def measure() -> list[Figure]:
-    """Early and late rates of both."""
-    figures: dict[str, list[float]] = {}
-    for name, run in (("OpenEvolve 0.4.0", openevolve), ("Guided Evolution", ours)):
-        with empty_folder() as folder:
-            server = run(folder, LATE[1] + 20)
-        figures[name] = [server.rate(*EARLY), server.rate(*LATE)]
-    return [
-        Figure(f"{name}, candidates a second at {when} programs", rate, "/s", COMMAND)
-        for name, rates in figures.items()
-        for when, rate in zip((EARLY[1], LATE[1]), rates, strict=True)
+def measure(*, with_shinka: bool = False) -> list[Figure]:
+    """Early and late rates of each."""
+    peers: list[tuple[str, Run, tuple[int, int], tuple[int, int]]] = [
+        ("OpenEvolve 0.4.0", openevolve, EARLY, LATE),
+        ("Guided Evolution", ours, EARLY, LATE),
     ]
+    if with_shinka:
+        peers.append(("ShinkaEvolve 0.0.7", shinka, SHINKA_EARLY, SHINKA_LATE))
+    figures = []
+    for name, run, early, late in peers:
+        with empty_folder() as folder:
+            server = run(folder, late[1] + 20)
+        figures += [
+            Figure(f"{name}, candidates a second at {span[1]} programs", server.rate(*span), "/s", COMMAND)
+            for span in (early, late)
+        ]
+    return figures
 
 
 if __name__ == "__main__":
     print(f"on {machine()}")
-    print(table(measure()))
+    print(table(measure(with_shinka="--shinka" in sys.argv)))
