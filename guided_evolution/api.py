@@ -23,7 +23,7 @@ class Found:
     Attributes:
         program: its id in the archive.
         metrics: what the search scored it with.
-        confirmed: its metrics on held-out cases (on another seed, for an evaluator without any); None if it wasn't confirmed.
+        confirmed: its metrics on held-out cases (for an evaluator without any: on another seed); None if not confirmed.
         files: its sources by path.
     """
 
