@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from guided_evolution.archive import Archive, evaluations, leases, proposals, runs, workers
 from guided_evolution.archive.leases import Held
 from guided_evolution.budget import Budget, Spent, ending
@@ -296,21 +298,14 @@ class Controller:
         return end
 
     def confirm(self, program_ids: Sequence[int], seed: int) -> None:
-        """Score these programs on held-out cases (or, without `confirm`, on another seed) and wait for it."""
+        """Score these programs on held-out cases (or, without `confirm`, on another seed) and wait for it.
+
+        What an earlier session confirmed with this seed, or began to, isn't done twice.
+        """
         with self._archive.write() as connection:
             leases.check(connection, self._held)
-            ids = [
-                evaluations.add(
-                    connection,
-                    run_id=self._run.id,
-                    program_id=program_id,
-                    proposal_id=None,
-                    purpose="confirm",
-                    seed=seed,
-                    scoring_version=self._run.scoring_version,
-                )
-                for program_id in program_ids
-            ]
+            known = evaluations.confirmations(connection, self._run.id, seed)
+            ids = [known.get(one) or self._confirmation(connection, one, seed) for one in program_ids]
         self._dispatch.reopen()
         self._dispatch.send_evaluations(ids)
         while self._wish is None and self._dispatch.trouble is None:
@@ -319,6 +314,17 @@ class Controller:
                     return
             self._wait()
             self._keep_house()
+
+    def _confirmation(self, connection: Connection, program_id: int, seed: int) -> int:
+        return evaluations.add(
+            connection,
+            run_id=self._run.id,
+            program_id=program_id,
+            proposal_id=None,
+            purpose="confirm",
+            seed=seed,
+            scoring_version=self._run.scoring_version,
+        )
 
     def shortlist(self) -> list[int]:
         """The seed program and the best by each objective, without repeats."""

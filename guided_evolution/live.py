@@ -69,6 +69,9 @@ class Lines:
 
     def watch(self, progress: Progress) -> None:
         clock = time.monotonic()
+        if not self._due:
+            self._due = clock
+            self._print(f"run {progress.run_name}: {self._seed.name}")
         if clock >= self._due and progress.seed is not None:
             self._due = clock + SECONDS_A_LINE
             self._print(line(progress, self._seed, self._budget))
@@ -145,7 +148,7 @@ class Picture:
             self._budget,
             width=self._console.width,
             seconds=self._latest.seconds + passed,
-            note=self._note,
+            note="confirming the best" if self._latest.state == "finished" else self._note,
         )
 
 

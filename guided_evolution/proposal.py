@@ -6,7 +6,7 @@ import random
 import secrets
 from collections.abc import Mapping
 
-from guided_evolution.archive import evaluations, programs, proposals
+from guided_evolution.archive import evaluations, programs, proposals, runs
 from guided_evolution.context import Contexts, RunContext
 from guided_evolution.edit import apply_edit
 from guided_evolution.errors import EditRejected
@@ -77,6 +77,8 @@ class Proposer:
                     connection, claimed, "accepted", program_id=program_id, summary=summary
                 ):
                     raise _ClaimLost
+                if claimed.operator == SEED:
+                    runs.set_seed_program(connection, run.run_id, program_id)
                 return evaluations.add(
                     connection,
                     run_id=run.run_id,

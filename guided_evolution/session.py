@@ -136,25 +136,31 @@ def resume_run(
         held = leases.take(connection, run.id, run.name, this_process(), command)
         seed = runs.seed_of(connection, run)
         plan = Plan.from_json(run.settings)
-        budget = replace(plan.budget, **_more(plan.budget, add, add_seconds, run.active_seconds))
+        budget = grown(plan.budget, add, add_seconds, run.active_seconds)
         plan = replace(plan, budget=budget, slots=slots or plan.slots)
+        # What somebody asked of a session that is gone isn't meant for this one.
+        runs.obeyed(connection, [row_id for row_id, _ in runs.open_commands(connection, run.id)])
         runs.set_settings(connection, held, plan.to_json())
         runs.set_state(connection, held, "running", None)
         run = runs.get(connection, run.id)
     return _drive(archive, run, seed, plan, held, watch, stop_hook)
 
 
-def _more(budget: Budget, add: int, add_seconds: float, used: float) -> dict[str, Any]:
-    more: dict[str, Any] = {}
+def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
+    """The budget of a run that has used `used` seconds, with so many evaluations and seconds more.
+
+    Raises:
+        SettingsError: it has no bound of evaluations that could grow.
+    """
     if add:
         if budget.evaluations is None:
             raise SettingsError(
                 "this run has no budget of evaluations to add to; add time instead, as in `--add-time 2m`"
             )
-        more["evaluations"] = budget.evaluations + add
+        budget = replace(budget, evaluations=budget.evaluations + add)
     if add_seconds:
-        more["seconds"] = max(used, budget.seconds or 0.0) + add_seconds
-    return more
+        budget = replace(budget, seconds=max(used, budget.seconds or 0.0) + add_seconds)
+    return budget
 
 
 def _checked(plan: Plan, seed: Seed) -> Plan:

@@ -232,6 +232,24 @@ def counts(connection: Connection, run_id: int) -> dict[tuple[str, str | None], 
         .group_by(_evaluation.c.state, _evaluation.c.kind)
     )
     return {(state, kind): count for state, kind, count in connection.execute(statement)}
+def running(connection: Connection, run_id: int) -> int:
+    """How many evaluations of the run are in workers' hands."""
+    statement = select(func.count()).select_from(_evaluation)
+    statement = statement.where(_is_open, _evaluation.c.run_id == run_id, _evaluation.c.state == "running")
+    return int(connection.execute(statement).scalar_one())
+
+
+def confirmations(connection: Connection, run_id: int, seed: int) -> dict[int, int]:
+    """By program, the run's confirmation with this seed that isn't lost."""
+    statement = select(_evaluation.c.program_id, _evaluation.c.id).where(
+        _evaluation.c.run_id == run_id,
+        _evaluation.c.purpose == "confirm",
+        _evaluation.c.state != "lost",
+        _evaluation.c.seed == seed,
+    )
+    return {row.program_id: row.id for row in connection.execute(statement)}
+
+
 
 
 def first_failure(connection: Connection, run_id: int) -> tuple[str, str]:
