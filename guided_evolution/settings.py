@@ -16,7 +16,7 @@ PREFIX = "GUIDED_EVOLUTION_"
 FILE_NAME = "guided-evolution.toml"
 FILE_VARIABLE = PREFIX + "SETTINGS"
 OPERATORS = ("constant", "operator", "function", "statement", "crossover")
-SandboxKind = Literal["auto", "process"]
+SandboxKind = Literal["auto", "process", "docker"]
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _UNITS = (86400, 3600, 60, 1)
@@ -39,6 +39,9 @@ class Settings:
         slots: evaluations at a time.
         evaluations, time, target, patience: budgets; time in seconds, target as (metric, value).
         rng_seed: decides every random choice of a run.
+        sandbox: where candidates run; auto takes Docker where a model writes programs, else the process kind.
+        base_image: image with Python that the Docker sandbox builds on; None takes the official one.
+        wheels: folder of wheels that it installs from, for machines without network.
         population: programs kept as parents.
         operators: share of proposals by operator, not normalised; empty means equal shares.
     """
@@ -52,6 +55,8 @@ class Settings:
     patience: int | None = None
     rng_seed: int | None = None
     sandbox: SandboxKind = "auto"
+    base_image: str | None = None
+    wheels: str | None = None
     population: int | None = None
     operators: Mapping[str, float] = field(default_factory=dict)
 
@@ -254,6 +259,8 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "time": _time,
     "target": _target,
     "sandbox": _sandbox,
+    "base_image": _text,
+    "wheels": _text,
     "operators": _operators,
 }
 assert set(_PARSERS) == {one.name for one in fields(Settings)}

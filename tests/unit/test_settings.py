@@ -39,6 +39,8 @@ def test_every_setting_from_the_environment(tmp_path: Path) -> None:
         "GUIDED_EVOLUTION_PATIENCE": "50",
         "GUIDED_EVOLUTION_RNG_SEED": "7",
         "GUIDED_EVOLUTION_SANDBOX": "process",
+        "GUIDED_EVOLUTION_BASE_IMAGE": "python:3.12-slim",
+        "GUIDED_EVOLUTION_WHEELS": "/wheels",
         "GUIDED_EVOLUTION_POPULATION": "12",
         "GUIDED_EVOLUTION_OPERATORS": "constant=2, crossover=0.5",
         "HOME": "/root",
@@ -53,6 +55,8 @@ def test_every_setting_from_the_environment(tmp_path: Path) -> None:
         patience=50,
         rng_seed=7,
         sandbox="process",
+        base_image="python:3.12-slim",
+        wheels="/wheels",
         population=12,
         operators={"constant": 2.0, "crossover": 0.5},
     )
@@ -107,7 +111,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ("GUIDED_EVOLUTION_TARGET", "accuracy", "target must be METRIC=VALUE"),
         ("GUIDED_EVOLUTION_TARGET", "accuracy=nan", "target must be METRIC=VALUE"),
         ("GUIDED_EVOLUTION_TARGET", "=1", "target must be METRIC=VALUE"),
-        ("GUIDED_EVOLUTION_SANDBOX", "docker", "sandbox must be one of auto, process"),
+        ("GUIDED_EVOLUTION_SANDBOX", "vm", "sandbox must be one of auto, process, docker"),
         ("GUIDED_EVOLUTION_POPULATION", "1", "population must be at least 2"),
         (
             "GUIDED_EVOLUTION_OPERATORS",
