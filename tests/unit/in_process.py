@@ -39,7 +39,7 @@ class InProcess:
 def load(name: str, source: str, path: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__file__ = path
-    exec(compile(source, path, "exec"), module.__dict__)
+    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
