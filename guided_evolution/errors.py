@@ -7,6 +7,7 @@ GuidedEvolutionError
 │   └── ArchiveError      an archive that can't be used, or a run that isn't in it
 ├── WorldFailed           the world: the run can be resumed, exit code 3
 │   ├── SandboxBroken     a runner or an engine that doesn't work
+│   ├── WorkerRefuses     a worker whose code or seed isn't the run's
 │   ├── ArchiveUnavailable  the archive stopped answering (disk full, locked, gone)
 │   ├── ModelUnavailable  no model answers (dead address, provider down)
 │   ├── ModelRefused      the provider refuses the key, the account or the model's name
@@ -50,6 +51,10 @@ class WorldFailed(GuidedEvolutionError):
 
 class SandboxBroken(WorldFailed):
     """A runner or a container engine doesn't work. Never a candidate's doing."""
+
+
+class WorkerRefuses(WorldFailed):
+    """A worker's version, or the seed it reads, isn't the run's: it takes none of its work. Says what differs."""
 
 
 class ArchiveUnavailable(WorldFailed):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import Connection
+
 from guided_evolution.archive import evaluations, programs
 from guided_evolution.archive.evaluations import Result
 from guided_evolution.context import Contexts
@@ -74,20 +76,22 @@ class Evaluator:
         Raises:
             SandboxBroken: the sandbox doesn't work here; the evaluation is pending again.
         """
-        with self._archive.write() as connection:
-            claimed = evaluations.claim(connection, evaluation_id, worker_id, secrets.token_hex(8))
-            program = programs.sources(connection, claimed.program_id) if claimed else {}
+        token = secrets.token_hex(8)
+
+        def take(connection: Connection) -> tuple[evaluations.Claimed | None, Mapping[str, bytes]]:
+            claimed = evaluations.claim(connection, evaluation_id, worker_id, token)
+            return claimed, programs.sources(connection, claimed.program_id) if claimed else {}
+
+        claimed, program = self._archive.transact(take)
         if claimed is None:
             return
         run = self._contexts.run(claimed.run_id)
         try:
             result = self._run(run.seed, program, claimed)
         except SandboxBroken:
-            with self._archive.write() as connection:
-                evaluations.give_back(connection, claimed)
+            self._archive.transact(lambda connection: evaluations.give_back(connection, claimed))
             raise
-        with self._archive.write() as connection:
-            evaluations.finish(connection, claimed, result)
+        self._archive.transact(lambda connection: evaluations.finish(connection, claimed, result))
 
     def _run(self, seed: Seed, program: Mapping[str, bytes], claimed: evaluations.Claimed) -> Result:
         held_out = claimed.purpose == "confirm" and seed.has_confirm

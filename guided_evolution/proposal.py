@@ -6,6 +6,8 @@ import random
 import secrets
 from collections.abc import Mapping
 
+from sqlalchemy import Connection
+
 from guided_evolution.archive import evaluations, programs, proposals, runs
 from guided_evolution.context import Contexts, RunContext
 from guided_evolution.edit import apply_edit
@@ -31,16 +33,20 @@ class Proposer:
 
     def propose(self, proposal_id: int, worker_id: int) -> int | None:
         """Settle a pending proposal; returns the id of the evaluation that it calls for, if any."""
-        with self._archive.write() as connection:
-            claimed = proposals.claim(connection, proposal_id, worker_id, secrets.token_hex(8))
+        token = secrets.token_hex(8)
+        claimed = self._archive.transact(
+            lambda connection: proposals.claim(connection, proposal_id, worker_id, token)
+        )
         if claimed is None:
             return None
         run = self._contexts.run(claimed.run_id)
         try:
             genome, summary = self._make(run, claimed)
         except EditRejected as rejection:
-            with self._archive.write() as connection:
-                proposals.settle(connection, claimed, "rejected", kind=rejection.kind, error=str(rejection))
+            kind, words = rejection.kind, str(rejection)
+            self._archive.transact(
+                lambda connection: proposals.settle(connection, claimed, "rejected", kind=kind, error=words)
+            )
             return None
         return self._store(run, claimed, genome, summary)
 
@@ -59,37 +65,47 @@ class Proposer:
             genes={path: [_stored(source) for source in genome.sources(path)] for path in genome.paths},
         )
         try:
-            with self._archive.write() as connection:
-                known = programs.known(connection, run.run_id, new.fingerprint)
-                if known is not None:
-                    proposals.settle(connection, claimed, "known", program_id=known, summary=summary)
-                    return None
-                generation = 1 + max(programs.generations(connection, claimed.parents), default=-1)
-                program_id = programs.add(
-                    connection,
-                    run.run_id,
-                    new,
-                    generation=generation,
-                    proposal_id=claimed.id,
-                    parents=claimed.parents,
-                )
-                if not proposals.settle(
-                    connection, claimed, "accepted", program_id=program_id, summary=summary
-                ):
-                    raise _ClaimLost
-                if claimed.operator == SEED:
-                    runs.set_seed_program(connection, run.run_id, program_id)
-                return evaluations.add(
-                    connection,
-                    run_id=run.run_id,
-                    program_id=program_id,
-                    proposal_id=claimed.id,
-                    purpose="seed" if claimed.operator == SEED else "search",
-                    seed=run.evaluation_seed,
-                    scoring_version=run.scoring_version,
-                )
+            return self._archive.transact(lambda connection: _accept(connection, run, claimed, new, summary))
         except _ClaimLost:
             return None
+
+
+def _accept(
+    connection: Connection,
+    run: RunContext,
+    claimed: proposals.Claimed,
+    new: programs.NewProgram,
+    summary: str,
+) -> int | None:
+    """Store the program and call for its evaluation, whose id is returned; None for a program that is known already."""
+    generation = 1 + max(programs.generations(connection, claimed.parents), default=-1)
+    program_id = None
+    if (known := programs.known(connection, run.run_id, new.fingerprint)) is None:
+        program_id = programs.add(
+            connection,
+            run.run_id,
+            new,
+            generation=generation,
+            proposal_id=claimed.id,
+            parents=claimed.parents,
+        )
+    if program_id is None:
+        known = known or programs.known(connection, run.run_id, new.fingerprint)
+        proposals.settle(connection, claimed, "known", program_id=known, summary=summary)
+        return None
+    if not proposals.settle(connection, claimed, "accepted", program_id=program_id, summary=summary):
+        raise _ClaimLost
+    if claimed.operator == SEED:
+        runs.set_seed_program(connection, run.run_id, program_id)
+    return evaluations.add(
+        connection,
+        run_id=run.run_id,
+        program_id=program_id,
+        proposal_id=claimed.id,
+        purpose="seed" if claimed.operator == SEED else "search",
+        seed=run.evaluation_seed,
+        scoring_version=run.scoring_version,
+    )
 
 
 def _stored(source: str) -> tuple[bytes, bytes]:

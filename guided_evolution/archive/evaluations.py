@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, or_, select, update
 
+from guided_evolution.archive import notices
 from guided_evolution.archive.clock import now
+from guided_evolution.archive.leases import refuse_other_version, same_version
 from guided_evolution.archive.tables import Evaluation, Program
 
 _evaluation = Evaluation.__table__  # type: ignore[attr-defined]
@@ -17,15 +19,29 @@ _program = Program.__table__  # type: ignore[attr-defined]
 COUNTED = ("seed", "search")
 """Purposes that count against the budget of a run."""
 
-ATTEMPTS = 3
-"""How often workers may die over one program before it is failed as their killer."""
+ATTEMPTS = 5
+"""How often workers may die over one program before it is failed as their killer; to kill the run is such a death."""
+
+_is_open: ColumnElement[bool] = literal_column("evaluation.state IN ('pending', 'running')")
+"""In the words of the index `evaluation_open`, without which SQLite wouldn't use it."""
 
 _add = insert(_evaluation).values(created_at=now(), state="pending").returning(_evaluation.c.id)
 _claim = (
     update(_evaluation)
-    .where(_evaluation.c.id == bindparam("evaluation"), _evaluation.c.state == "pending")
+    .where(
+        _evaluation.c.id == bindparam("evaluation"),
+        or_(_evaluation.c.state == "pending", _evaluation.c.claim == bindparam("token")),
+        _evaluation.c.state.in_(("pending", "running")),
+        same_version(_evaluation.c.run_id),
+    )
     .values(state="running", claim=bindparam("token"), worker_id=bindparam("worker"), started_at=now())
-    .returning(_evaluation.c.run_id, _evaluation.c.program_id, _evaluation.c.purpose, _evaluation.c.seed)
+    .returning(
+        _evaluation.c.run_id,
+        _evaluation.c.program_id,
+        _evaluation.c.proposal_id,
+        _evaluation.c.purpose,
+        _evaluation.c.seed,
+    )
 )
 _finish = (
     update(_evaluation)
@@ -55,6 +71,7 @@ class Claimed:
     program_id: int
     purpose: str
     seed: int
+    proposal_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,15 +126,17 @@ def add(
 
 
 def claim(connection: Connection, evaluation_id: int, worker_id: int, token: str) -> Claimed | None:
-    """Take a pending evaluation; None if it isn't pending."""
-    row = connection.execute(
-        _claim, {"evaluation": evaluation_id, "worker": worker_id, "token": token}
-    ).one_or_none()
-    return (
-        None
-        if row is None
-        else Claimed(evaluation_id, token, row.run_id, row.program_id, row.purpose, row.seed)
-    )
+    """Take a pending evaluation; None if it isn't pending. To claim again with the same token changes nothing.
+
+    Raises:
+        WorkerRefuses: another version of this package drives the run.
+    """
+    values = {"evaluation": evaluation_id, "worker": worker_id, "token": token}
+    row = connection.execute(_claim, values).one_or_none()
+    if row is None:
+        refuse_other_version(connection, _evaluation, evaluation_id)
+        return None
+    return Claimed(evaluation_id, token, row.run_id, row.program_id, row.purpose, row.seed, row.proposal_id)
 
 
 def finish(connection: Connection, claimed: Claimed, result: Result) -> bool:
@@ -139,7 +158,10 @@ def finish(connection: Connection, claimed: Claimed, result: Result) -> bool:
         "new_memory_mb": result.memory_mb,
         "new_sandbox": result.sandbox,
     }
-    return connection.execute(_finish, values).rowcount == 1
+    if connection.execute(_finish, values).rowcount != 1:
+        return False
+    notices.tell(connection, claimed.run_id, claimed.proposal_id)
+    return True
 
 
 def give_back(connection: Connection, claimed: Claimed) -> bool:
@@ -156,14 +178,17 @@ def give_back(connection: Connection, claimed: Claimed) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def lose(connection: Connection, worker_ids: Sequence[int]) -> list[int]:
-    """Mark what these dead workers held as lost and open a new attempt for each; returns the new ids.
+def lose(connection: Connection, run_id: int, worker_ids: Sequence[int]) -> list[int]:
+    """Mark what these dead workers held of the run as lost and open a new attempt for each; returns the new ids.
 
-    The third worker that dies over a program fails it (kind ``killed-worker``).
+    The last of `ATTEMPTS` workers that die over a program fails it (kind ``killed-worker``).
     """
     held = connection.execute(
         select(_evaluation).where(
-            _evaluation.c.worker_id.in_(list(worker_ids)), _evaluation.c.state == "running"
+            _is_open,
+            _evaluation.c.run_id == run_id,
+            _evaluation.c.worker_id.in_(list(worker_ids)),
+            _evaluation.c.state == "running",
         )
     ).all()
     again = []
@@ -176,8 +201,12 @@ def lose(connection: Connection, worker_ids: Sequence[int]) -> list[int]:
             "error": error,
             "finished_at": now(),
         }
-        connection.execute(update(_evaluation).where(_evaluation.c.id == row.id).values(**values))
-        if not last:
+        # It may have been finished since we looked: then it wasn't lost.
+        mark = update(_evaluation).where(
+            _evaluation.c.id == row.id, _evaluation.c.state == "running", _evaluation.c.claim == row.claim
+        )
+        marked = connection.execute(mark.values(**values)).rowcount == 1
+        if marked and not last:
             again.append(
                 add(
                     connection,
@@ -196,9 +225,27 @@ def lose(connection: Connection, worker_ids: Sequence[int]) -> list[int]:
 def pending_ids(connection: Connection, run_id: int) -> list[int]:
     """Evaluations of the run that nobody has claimed, oldest first."""
     statement = select(_evaluation.c.id).where(
-        _evaluation.c.run_id == run_id, _evaluation.c.state == "pending"
+        _is_open, _evaluation.c.run_id == run_id, _evaluation.c.state == "pending"
     )
     return list(connection.execute(statement.order_by(_evaluation.c.id)).scalars())
+
+
+def running(connection: Connection, run_id: int) -> int:
+    """How many evaluations of the run are in workers' hands."""
+    statement = select(func.count()).select_from(_evaluation)
+    statement = statement.where(_is_open, _evaluation.c.run_id == run_id, _evaluation.c.state == "running")
+    return int(connection.execute(statement).scalar_one())
+
+
+def confirmations(connection: Connection, run_id: int, seed: int) -> dict[int, int]:
+    """By program, the run's confirmation with this seed that isn't lost."""
+    statement = select(_evaluation.c.program_id, _evaluation.c.id).where(
+        _evaluation.c.run_id == run_id,
+        _evaluation.c.purpose == "confirm",
+        _evaluation.c.state != "lost",
+        _evaluation.c.seed == seed,
+    )
+    return {row.program_id: row.id for row in connection.execute(statement)}
 
 
 def final(connection: Connection, ids: Sequence[int]) -> list[int]:
@@ -232,24 +279,6 @@ def counts(connection: Connection, run_id: int) -> dict[tuple[str, str | None], 
         .group_by(_evaluation.c.state, _evaluation.c.kind)
     )
     return {(state, kind): count for state, kind, count in connection.execute(statement)}
-def running(connection: Connection, run_id: int) -> int:
-    """How many evaluations of the run are in workers' hands."""
-    statement = select(func.count()).select_from(_evaluation)
-    statement = statement.where(_is_open, _evaluation.c.run_id == run_id, _evaluation.c.state == "running")
-    return int(connection.execute(statement).scalar_one())
-
-
-def confirmations(connection: Connection, run_id: int, seed: int) -> dict[int, int]:
-    """By program, the run's confirmation with this seed that isn't lost."""
-    statement = select(_evaluation.c.program_id, _evaluation.c.id).where(
-        _evaluation.c.run_id == run_id,
-        _evaluation.c.purpose == "confirm",
-        _evaluation.c.state != "lost",
-        _evaluation.c.seed == seed,
-    )
-    return {row.program_id: row.id for row in connection.execute(statement)}
-
-
 
 
 def first_failure(connection: Connection, run_id: int) -> tuple[str, str]:

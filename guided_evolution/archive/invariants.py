@@ -37,7 +37,8 @@ _RUN = {
         SELECT e.id FROM evaluation e JOIN run r ON r.id = e.run_id
         WHERE e.run_id = :run AND e.scoring_version != r.scoring_version""",
     "evaluations of another run's program": """
-        SELECT e.id FROM evaluation e JOIN program p ON p.id = e.program_id WHERE e.run_id = :run AND p.run_id != :run""",
+        SELECT e.id FROM evaluation e JOIN program p ON p.id = e.program_id
+        WHERE e.run_id = :run AND p.run_id != :run""",
     "programs without a base parent in their run": """
         SELECT c.id FROM program c WHERE c.run_id = :run AND c.generation > 0 AND NOT EXISTS (SELECT 1 FROM parentage a
         JOIN program p ON p.id = a.parent_id WHERE a.child_id = c.id AND a.role = 'base' AND p.run_id = c.run_id)""",
@@ -90,7 +91,8 @@ def of_run(connection: Connection, run_id: int) -> Iterator[Problem]:
 
 def over_budget(connection: Connection, run_id: int, evaluations: int) -> Iterator[Problem]:
     """More final evaluations than the run's budget allows."""
-    query = "SELECT count(*) FROM evaluation WHERE run_id = :run AND purpose IN ('seed', 'search') AND state IN ('scored', 'failed')"
+    query = """SELECT count(*) FROM evaluation WHERE run_id = :run AND purpose IN ('seed', 'search')
+        AND state IN ('scored', 'failed')"""
     counted = connection.execute(text(query), {"run": run_id}).scalar_one()
     if counted > evaluations:
         yield Problem(f"{counted} evaluations count against a budget of {evaluations}", ())

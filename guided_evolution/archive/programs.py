@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from guided_evolution.archive.store import dialect_of
 from guided_evolution.archive.tables import Gene, Parentage, Program
 from guided_evolution.errors import ArchiveError
 
@@ -49,13 +49,19 @@ def add(
     generation: int,
     proposal_id: int,
     parents: Sequence[int],
-) -> int:
-    """Store a program with its lineage; the first of `parents` is the base of the edit, the others are donors."""
+) -> int | None:
+    """Store a program with its lineage; the first of `parents` is the base of the edit, the others are donors.
+
+    None if another worker stored its equal a moment ago: it is `known` now.
+    """
     ids = _store_genes(
         connection, {digest: source for genes in new.genes.values() for digest, source in genes}
     )
-    program_id: int = connection.execute(
-        insert(_program).returning(_program.c.id),
+    program_id: int | None = connection.execute(
+        dialect_of(connection)
+        .insert(_program)
+        .on_conflict_do_nothing(index_elements=["run_id", "fingerprint"])
+        .returning(_program.c.id),
         {
             "run_id": run_id,
             "proposal_id": proposal_id,
@@ -64,7 +70,9 @@ def add(
             "genome": {path: [ids[digest] for digest, _ in genes] for path, genes in new.genes.items()},
             "size": new.size,
         },
-    ).scalar_one()
+    ).scalar()
+    if program_id is None:
+        return None
     roles = dict.fromkeys(parents[1:], "donor") | dict.fromkeys(parents[:1], "base")
     if roles:
         rows = [{"child_id": program_id, "parent_id": parent, "role": role} for parent, role in roles.items()]
@@ -109,11 +117,10 @@ def generations(connection: Connection, program_ids: Sequence[int]) -> list[int]
 def _store_genes(connection: Connection, genes: Mapping[bytes, bytes]) -> dict[bytes, int]:
     """The ids of these genes, new ones stored."""
     ids = {row.hash: row.id for row in connection.execute(_by_hash, {"hashes": list(genes)})}
-    missing = [digest for digest in genes if digest not in ids]
+    # Another writer may store the same genes at the same time: in one order, or the two wait for each other for ever.
+    missing = sorted(digest for digest in genes if digest not in ids)
     if missing:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        # Another writer may store the same gene at the same time.
-        statement = dialect.insert(_gene).on_conflict_do_nothing(index_elements=["hash"])
+        statement = dialect_of(connection).insert(_gene).on_conflict_do_nothing(index_elements=["hash"])
         connection.execute(statement, [{"hash": digest, "source": genes[digest]} for digest in missing])
         ids |= {row.hash: row.id for row in connection.execute(_by_hash, {"hashes": missing})}
     return ids

@@ -5,19 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from guided_evolution.archive import notices
 from guided_evolution.archive.clock import now
-from guided_evolution.archive.tables import Evaluation, Proposal
+from guided_evolution.archive.leases import refuse_other_version, same_version
+from guided_evolution.archive.tables import Evaluation, Proposal, Run
 
 _proposal = Proposal.__table__  # type: ignore[attr-defined]
 _evaluation = Evaluation.__table__  # type: ignore[attr-defined]
+_run = Run.__table__  # type: ignore[attr-defined]
+
+ATTEMPTS = 5
+"""How often workers may die over one proposal before it is rejected."""
 
 OPEN = ("pending", "running")
 
+_is_open: ColumnElement[bool] = literal_column("proposal.state IN ('pending', 'running')")
+"""In the words of the index `proposal_open`, without which SQLite wouldn't use it."""
+
+# Nothing is proposed, and no money spent, for a run that nobody drives any more.
+_wanted = select(_run.c.id).where(_run.c.id == _proposal.c.run_id, _run.c.state.in_(("running", "paused")))
+
+_add = {
+    name: dialect.insert(_proposal)
+    .values(created_at=now(), attempt=1)
+    .on_conflict_do_nothing(index_elements=["run_id", "number"])
+    .returning(_proposal.c.id)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 _claim = (
     update(_proposal)
-    .where(_proposal.c.id == bindparam("proposal"), _proposal.c.state == "pending")
+    .where(
+        _proposal.c.id == bindparam("proposal"),
+        or_(_proposal.c.state == "pending", _proposal.c.claim == bindparam("token")),
+        _proposal.c.state.in_(OPEN),
+        _wanted.exists(),
+        same_version(_proposal.c.run_id),
+    )
     .values(state="running", claim=bindparam("token"), worker_id=bindparam("worker"))
     .returning(_proposal.c.run_id, _proposal.c.number, _proposal.c.operator, _proposal.c.parents)
 )
@@ -89,7 +115,7 @@ class Settled:
 
 
 def add(connection: Connection, run_id: int, number: int, operator: str, parents: Sequence[int]) -> int:
-    """Write a pending proposal and return its id."""
+    """Write a pending proposal and return its id; of a number that is there already, that one's id."""
     row = {
         "run_id": run_id,
         "number": number,
@@ -97,17 +123,25 @@ def add(connection: Connection, run_id: int, number: int, operator: str, parents
         "parents": list(parents),
         "state": "pending",
     }
-    statement = insert(_proposal).values(created_at=now()).returning(_proposal.c.id)
-    proposal_id: int = connection.execute(statement, row).scalar_one()
-    return proposal_id
+    proposal_id = connection.execute(_add[connection.dialect.name], row).scalar()
+    if proposal_id is None:
+        proposal_id = connection.execute(
+            select(_proposal.c.id).where(_proposal.c.run_id == run_id, _proposal.c.number == number)
+        ).scalar_one()
+    return int(proposal_id)
 
 
 def claim(connection: Connection, proposal_id: int, worker_id: int, token: str) -> Claimed | None:
-    """Take a pending proposal; None if it isn't pending, so a message that comes twice does nothing."""
+    """Take a pending proposal; None if it isn't pending, so a message that comes twice does nothing.
+
+    Raises:
+        WorkerRefuses: another version of this package drives the run.
+    """
     row = connection.execute(
         _claim, {"proposal": proposal_id, "worker": worker_id, "token": token}
     ).one_or_none()
     if row is None:
+        refuse_other_version(connection, _proposal, proposal_id)
         return None
     return Claimed(proposal_id, token, row.run_id, row.number, row.operator, tuple(row.parents))
 
@@ -132,7 +166,11 @@ def settle(
         "new_error": error,
         "new_summary": summary,
     }
-    return connection.execute(_settle, values).rowcount == 1
+    if connection.execute(_settle, values).rowcount != 1:
+        return False
+    if state != "accepted":
+        notices.tell(connection, claimed.run_id, claimed.id)
+    return True
 
 
 def settled(connection: Connection, ids: Sequence[int]) -> list[Settled]:
@@ -156,22 +194,31 @@ def open_ids(connection: Connection, run_id: int) -> list[tuple[int, str]]:
 
     An accepted one is open until its evaluation is final.
     """
-    waiting = (
-        select(_evaluation.c.proposal_id)
-        .where(
-            _evaluation.c.run_id == run_id,
-            _evaluation.c.state.in_(OPEN),
-            _evaluation.c.proposal_id.is_not(None),
-        )
-        .where(_evaluation.c.purpose.in_(("seed", "search")))
+    evaluating = select(_evaluation.c.proposal_id.label("id"), literal_column("'accepted'").label("state"))
+    evaluating = evaluating.where(
+        literal_column("evaluation.state IN ('pending', 'running')"),
+        _evaluation.c.run_id == run_id,
+        _evaluation.c.proposal_id.is_not(None),
+        _evaluation.c.purpose.in_(("seed", "search")),
     )
-    statement = (
-        select(_proposal.c.id, _proposal.c.state)
-        .where(_proposal.c.run_id == run_id)
-        .where(_proposal.c.state.in_(OPEN) | _proposal.c.id.in_(waiting))
-        .order_by(_proposal.c.id)
+    proposing = select(_proposal.c.id, _proposal.c.state).where(_is_open, _proposal.c.run_id == run_id)
+    both = proposing.union(evaluating).subquery()
+    return [(row.id, row.state) for row in connection.execute(select(both).order_by(both.c.id))]
+
+
+def pending_ids(connection: Connection, run_id: int) -> list[int]:
+    """Proposals of the run that nobody has claimed, oldest first."""
+    statement = select(_proposal.c.id).where(
+        _is_open, _proposal.c.run_id == run_id, _proposal.c.state == "pending"
     )
-    return [(row.id, row.state) for row in connection.execute(statement)]
+    return list(connection.execute(statement.order_by(_proposal.c.id)).scalars())
+
+
+def running(connection: Connection, run_id: int) -> int:
+    """How many proposals of the run are in workers' hands."""
+    statement = select(func.count()).select_from(_proposal)
+    statement = statement.where(_is_open, _proposal.c.run_id == run_id, _proposal.c.state == "running")
+    return int(connection.execute(statement).scalar_one())
 
 
 def last_number(connection: Connection, run_id: int) -> int:
@@ -182,15 +229,35 @@ def last_number(connection: Connection, run_id: int) -> int:
     return -1 if number is None else int(number)
 
 
-def give_back(connection: Connection, worker_ids: Sequence[int]) -> list[int]:
-    """Make what these dead workers held pending again; returns the ids."""
-    statement = (
-        update(_proposal)
-        .where(_proposal.c.worker_id.in_(list(worker_ids)), _proposal.c.state == "running")
-        .values(state="pending", claim=None, worker_id=None, attempt=_proposal.c.attempt + 1)
-        .returning(_proposal.c.id)
+def lose(connection: Connection, run_id: int, worker_ids: Sequence[int]) -> list[int]:
+    """Make what these dead workers held of the run pending again; returns the ids.
+
+    The last of `ATTEMPTS` workers that die over a proposal reject it (kind ``killed-worker``).
+    """
+    held = (
+        _is_open,
+        _proposal.c.run_id == run_id,
+        _proposal.c.worker_id.in_(list(worker_ids)),
+        _proposal.c.state == "running",
     )
+    deadly = {
+        "state": "rejected",
+        "kind": "killed-worker",
+        "error": f"{ATTEMPTS} workers died while they worked on this proposal",
+        "finished_at": now(),
+    }
+    connection.execute(update(_proposal).where(*held, _proposal.c.attempt >= ATTEMPTS).values(**deadly))
+    again = {"state": "pending", "claim": None, "worker_id": None, "attempt": _proposal.c.attempt + 1}
+    statement = update(_proposal).where(*held).values(**again).returning(_proposal.c.id)
     return list(connection.execute(statement).scalars())
+
+
+def give_back(connection: Connection, proposal_id: int, worker_id: int) -> bool:
+    """Make a proposal pending again that this worker can't go on with."""
+    statement = update(_proposal).where(
+        _proposal.c.id == proposal_id, _proposal.c.worker_id == worker_id, _proposal.c.state == "running"
+    )
+    return connection.execute(statement.values(state="pending", claim=None, worker_id=None)).rowcount == 1
 
 
 def counts(connection: Connection, run_id: int) -> dict[tuple[str, str | None], int]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
@@ -23,23 +26,43 @@ _EARLIER: tuple[str, ...] = ("0001",)
 """Revisions that are upgraded when met."""
 
 _LOCK_SECONDS = 30
+_PATIENCE = 60.0
+_ADVISORY_LOCK = 0x6775_6465_766F
+_SLOWEST_RETRY = 2.0
+_POSTGRES = {
+    "connect_timeout": 5,
+    "application_name": "guided-evolution",
+    # A cut network is noticed within some 20 s, and a stopped process doesn't hold locks for ever.
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "options": "-c idle_in_transaction_session_timeout=60s -c lock_timeout=30s",
+}
+
+T = TypeVar("T")
 
 
 class Archive:
     """An open archive, safe to share between threads. All of a `write()` commits together or not at all.
 
     SQLite allows one writer at a time and makes the others poll, so writers of one process queue on a lock first.
+    A server may be restarted: whoever wants a connection waits for it up to `patience` seconds.
     """
 
     def __init__(self, engine: Engine, label: str) -> None:
         self.engine = engine
         self.label = label
-        self._writer = threading.Lock()
+        self.on_server = engine.dialect.name != "sqlite"
+        self.patience = _PATIENCE
+        self._writer = contextlib.nullcontext() if self.on_server else threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading; sees what is committed when its first statement runs."""
-        with _said(self.label), self.engine.connect() as connection:
+        """A connection for reading; sees what is committed when its first statement runs, and nothing later."""
+        with _said(self.label), self._connect() as connection:
+            if self.on_server:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -49,10 +72,41 @@ class Archive:
         Raises:
             ArchiveUnavailable: disk full, read-only, or locked by another program for longer than 30 s.
         """
-        with self._writer, _said(self.label), self.engine.connect() as connection:
+        with self._writer, _said(self.label), self._connect() as connection:
             connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, done in one transaction for writing, and done again if the server goes away in it.
+
+        The commit may have reached a server that died before it said so; `work` must come to the same when done twice.
+
+        Raises:
+            ArchiveUnavailable: as `write()`, or the server stays away for longer than `patience`.
+        """
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except ArchiveUnavailable:
+                if not self.on_server or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def _connect(self) -> Connection:
+        if not self.on_server:
+            return self.engine.connect()
+        deadline, pause = time.monotonic() + self.patience, 0.05
+        while True:
+            try:
+                return self.engine.connect()
+            except OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, _SLOWEST_RETRY)
 
     def close(self) -> None:
         """Give the connections back; the archive can't be used afterwards."""
@@ -66,21 +120,28 @@ def _said(label: str) -> Iterator[None]:
     except (OperationalError, DatabaseError) as error:
         if isinstance(error.orig, Exception) and _is_world(error):
             raise ArchiveUnavailable(
-                f"archive {label}: {error.orig}; what is finished is kept, resume when it works again"
+                f"archive {label}: {_one_line(error)}; what is finished is kept, resume when it works again"
             ) from error
         raise
+
+
+def _one_line(error: DatabaseError) -> str:
+    return " ".join(str(error.orig).split())
 
 
 def _is_world(error: DatabaseError) -> bool:
     words = str(error.orig)
     return isinstance(error, OperationalError) or any(
-        sign in words for sign in ("malformed", "not a database", "disk")
+        sign in words for sign in ("malformed", "not a database", "disk", "read-only")
     )
 
 
 def archive_url(where: str) -> str:
-    """`where` as a database URL; a plain path means a SQLite file."""
-    return where if "://" in where else f"sqlite:///{Path(where).expanduser()}"
+    """`where` as a database URL; a plain path means a SQLite file, and PostgreSQL's own URLs get the driver we use."""
+    scheme, separator, rest = where.partition("://")
+    if not separator:
+        return f"sqlite:///{Path(where).expanduser()}"
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else where
 
 
 def open_archive(where: str, *, create: bool = False, durable: bool = False) -> Archive:
@@ -107,8 +168,9 @@ def open_archive(where: str, *, create: bool = False, durable: bool = False) -> 
     try:
         engine = create_engine(url, json_serializer=to_json, **_engine_options(url.get_backend_name()))
     except (NoSuchModuleError, ModuleNotFoundError) as error:
+        install = "; `pip install 'guided-evolution[postgres]'`" if "postgres" in str(url) else ""
         raise ArchiveError(
-            f"archive {label}: no driver for this kind of database is installed ({error})"
+            f"archive {label}: no driver for this kind of database is installed ({error}){install}"
         ) from error
     if url.get_backend_name() == "sqlite":
         _set_up_sqlite(engine, durable)
@@ -116,7 +178,7 @@ def open_archive(where: str, *, create: bool = False, durable: bool = False) -> 
         _check_schema(engine, label, create)
     except (OperationalError, DatabaseError) as error:
         engine.dispose()
-        raise ArchiveError(f"archive {label}: can't be opened: {error.orig}") from error
+        raise ArchiveError(f"archive {label}: can't be opened: {_one_line(error)}") from error
     except ArchiveError:
         engine.dispose()
         raise
@@ -130,7 +192,8 @@ def _engine_options(backend: str) -> dict[str, Any]:
             "pool_size": 64,
             "max_overflow": 64,
         }
-    return {"pool_size": 16, "max_overflow": 64, "pool_pre_ping": True}
+    connect_args = _POSTGRES if backend == "postgresql" else {}
+    return {"pool_size": 16, "max_overflow": 64, "pool_pre_ping": True, "connect_args": connect_args}
 
 
 def _check_file(path: Path, create: bool) -> None:
@@ -212,9 +275,21 @@ def _stamp(engine: Engine, label: str) -> str | None:
 def _create(engine: Engine) -> None:
     """Make all tables and stamp them, as the migrations would (a test compares the two) but without loading Alembic."""
     with engine.connect() as connection, connection.execution_options(writes=True).begin():
+        alone(connection)
         SQLModel.metadata.create_all(connection)
         connection.execute(
             text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         )
         if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 0:
             connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": SCHEMA})
+
+
+def dialect_of(connection: Connection) -> Any:
+    """The module whose `insert` knows what to do about rows that are there already."""
+    return postgresql if connection.dialect.name == "postgresql" else sqlite
+
+
+def alone(connection: Connection) -> None:
+    """Until this transaction ends, no other process makes or changes tables. SQLite's writers are alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})

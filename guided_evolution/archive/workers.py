@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, literal_column, select, update
 
 from guided_evolution.archive import evaluations, proposals
 from guided_evolution.archive.clock import now
@@ -49,14 +49,15 @@ def sweep(connection: Connection, run_id: int, mine: Sequence[int]) -> tuple[lis
     Returns:
         ids of proposals and ids of evaluations to be sent again.
     """
-    holding = select(_proposal.c.worker_id).where(
-        _proposal.c.run_id == run_id, _proposal.c.state == "running"
+    # The indices of open rows are used only where the query says their condition in their own words.
+    held = "{0}.state IN ('pending', 'running') AND {0}.state = 'running'"
+    proposing = select(_proposal.c.worker_id).where(
+        _proposal.c.run_id == run_id, literal_column(held.format("proposal"))
     )
-    holding = holding.union(
-        select(_evaluation.c.worker_id).where(
-            _evaluation.c.run_id == run_id, _evaluation.c.state == "running"
-        )
+    evaluating = select(_evaluation.c.worker_id).where(
+        _evaluation.c.run_id == run_id, literal_column(held.format("evaluation"))
     )
+    holding = proposing.union(evaluating)
     holders = connection.execute(
         select(_worker, now().label("clock")).where(_worker.c.id.in_(holding.subquery().select()))
     ).all()
@@ -71,4 +72,4 @@ def sweep(connection: Connection, run_id: int, mine: Sequence[int]) -> tuple[lis
     ]
     if not dead:
         return [], []
-    return proposals.give_back(connection, dead), evaluations.lose(connection, dead)
+    return proposals.lose(connection, run_id, dead), evaluations.lose(connection, run_id, dead)

@@ -28,6 +28,7 @@ from guided_evolution.archive.migrations import upgrade
 from guided_evolution.errors import ArchiveError, ArchiveUnavailable
 from guided_evolution.identity import Identity, this_process
 from guided_evolution.seed import Objective, Seed
+from tests.services import PostgreSQL
 
 SEED = Seed(
     name="tiny",
@@ -40,11 +41,27 @@ SEED = Seed(
 GENES = {"program.py": [(b"a" * 16, b"x = 1\n"), (b"b" * 16, b"def f():\n    return \xff\n")]}
 
 
+KINDS = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(params=KINDS)
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Path or URL of an archive that isn't there yet."""
+    if request.param == "sqlite":
+        return str(tmp_path / "a.db")
+    server: PostgreSQL = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
 @pytest.fixture
-def archive(tmp_path: Path) -> Iterator[Archive]:
-    opened = open_archive(str(tmp_path / "a.db"), create=True)
+def archive(where: str) -> Iterator[Archive]:
+    opened = open_archive(where, create=True)
     yield opened
     opened.close()
+
+
+on_sqlite = pytest.mark.parametrize("where", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("where", ["postgresql"], indirect=True)
 
 
 def new_run(archive: Archive) -> runs.StoredRun:
@@ -145,10 +162,10 @@ def new_live_worker(connection: object) -> int:
     return workers.enlist(connection, this_process(), "evaluate", 1, "0")  # type: ignore[arg-type]
 
 
-def test_a_program_that_kills_three_workers_fails_as_such(archive: Archive) -> None:
+def test_a_program_that_kills_five_workers_fails_as_such(archive: Archive) -> None:
     run = new_run(archive)
     proposal_id, evaluation_id = new_evaluation(archive, run)
-    for _ in range(3):
+    for _ in range(5):
         dead = new_worker(archive, dead_process())
         with archive.write() as connection:
             assert evaluations.claim(connection, evaluation_id, dead, "t") is not None
@@ -243,7 +260,7 @@ def test_a_failed_transaction_leaves_nothing(archive: Archive) -> None:
         assert runs.all_runs(connection) == []
 
 
-def test_many_writers_in_two_processes_never_meet_a_lock(archive: Archive, tmp_path: Path) -> None:
+def test_many_writers_in_two_processes_never_meet_a_lock(archive: Archive, where: str) -> None:
     run = new_run(archive)
     script = (
         "import sys; from guided_evolution.archive import open_archive, runs\n"
@@ -251,10 +268,7 @@ def test_many_writers_in_two_processes_never_meet_a_lock(archive: Archive, tmp_p
         "for _ in range(100):\n"
         "    with archive.write() as connection: runs.command(connection, int(sys.argv[2]), 'pause')\n"
     )
-    others = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "a.db"), str(run.id)])
-        for _ in range(2)
-    ]
+    others = [subprocess.Popen([sys.executable, "-c", script, where, str(run.id)]) for _ in range(2)]
 
     def write(_: int) -> None:
         with archive.write() as connection:
@@ -267,8 +281,14 @@ def test_many_writers_in_two_processes_never_meet_a_lock(archive: Archive, tmp_p
         assert len(runs.open_commands(connection, run.id)) == 400
 
 
-def test_the_migrations_make_the_same_tables_as_a_new_archive(archive: Archive, tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+def test_the_migrations_make_the_same_tables_as_a_new_archive(
+    archive: Archive, where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if where.startswith("postgresql"):
+        migrated = request.getfixturevalue("postgres").new_database()
+    else:
+        migrated = f"sqlite:///{tmp_path / 'migrated.db'}"
+    engine = create_engine(migrated)
     upgrade(engine)
 
     def shape(of: object) -> dict[str, object]:
@@ -286,7 +306,8 @@ def test_the_migrations_make_the_same_tables_as_a_new_archive(archive: Archive, 
         }
 
     assert shape(engine) == shape(archive.engine)
-    open_archive(str(tmp_path / "migrated.db")).close()
+    engine.dispose()
+    open_archive(migrated).close()
 
 
 def test_files_that_are_no_archive_are_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -318,6 +339,7 @@ def test_files_that_are_no_archive_are_refused_in_one_sentence(tmp_path: Path) -
     assert (tmp_path / "notes.txt").read_text() == "not a database at all"
 
 
+@on_sqlite
 def test_an_archive_that_stops_answering_is_the_worlds_failure(archive: Archive, tmp_path: Path) -> None:
     run = new_run(archive)
     with archive.write() as connection:

@@ -10,15 +10,21 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine
 
+from guided_evolution.archive.store import alone
+
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the archive behind `engine` to `revision`, in one transaction."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    with engine.connect() as connection, _without_foreign_keys(connection):
-        with connection.execution_options(writes=True).begin():
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+    with (
+        engine.connect() as connection,
+        _without_foreign_keys(connection),
+        connection.execution_options(writes=True).begin(),
+    ):
+        alone(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 @contextmanager
