@@ -16,7 +16,9 @@ def evaluate() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def source() -> str:
-    torch = pytest.importorskip("torch", reason="PyTorch isn't installed: pip install 'guided-evolution[torch]'")
+    torch = pytest.importorskip(
+        "torch", reason="PyTorch isn't installed: pip install 'guided-evolution[torch]'"
+    )
     torch.set_num_threads(1)
     return program("mnist1d_torch")
 
@@ -42,7 +44,10 @@ def test_the_seed_program_beats_a_linear_model_and_leaves_room(evaluate, source)
     score = evaluate.evaluate(candidate, 1)
     assert 0.45 < score.metrics["accuracy"] < 0.75
     assert score.metrics["parameters"] == 16 * 5 + 16 + 24 * 16 * 3 + 24 + 24 * 24 * 3 + 24 + 10 * 120 + 10
-    assert [(generation, name) for generation, name, _, _ in candidate.calls] == [(0, "train"), (1, "predict")]
+    assert [(generation, name) for generation, name, _, _ in candidate.calls] == [
+        (0, "train"),
+        (1, "predict"),
+    ]
     (x, y), asked = candidate.calls[0][2], candidate.calls[1][2][1]
     assert (x.shape, y.shape, asked.shape) == ((4000, 40), (4000,), (7000, 40))
     assert not {row.tobytes() for row in x} & {row.tobytes() for row in asked[:6000]}
