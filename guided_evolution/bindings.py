@@ -42,6 +42,12 @@ def top_level_functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFun
     return [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
+def first_line(node: ast.stmt) -> int:
+    """The line, counted from 1, on which a statement begins: a decorated one at its first decorator."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(one.lineno for one in decorators)])
+
+
 def imported_modules(tree: ast.Module) -> list[str]:
     """The first names of the modules that are imported at the top and without condition, each once."""
     found: dict[str, None] = {}

@@ -43,7 +43,9 @@ def gene_hash(source: str) -> str:
 def parse(text: str) -> ast.Module | None:
     """The syntax tree of a file, None if it doesn't parse."""
     try:
-        return ast.parse(text.removeprefix("\ufeff"), "<candidate>")  # a name by which its warnings are silenced
+        return ast.parse(
+            text.removeprefix("\ufeff"), "<candidate>"
+        )  # a name by which its warnings are silenced
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from guided_evolution.bindings import first_line
 from guided_evolution.errors import EditRejected
 from guided_evolution.evolvable import FrozenRules, Span, evolvable_spans, line_starts
 from guided_evolution.genome import Genome, lines_of, parse, tree_of
@@ -88,7 +89,7 @@ def _place(path: str, text: str, tree: ast.Module, spans: tuple[Span, ...]) -> t
     inside: tuple[int, str] | None = None
     for first, _ in spans:
         line = starts.index(first) + 1
-        around = [node for node in tree.body if _first_line(node) < line <= (node.end_lineno or 0)]
+        around = [node for node in tree.body if first_line(node) < line <= (node.end_lineno or 0)]
         if not around and first >= head:
             return first, ""
         inside = inside or (_in_body(first, line, around[0], text) if around else None)
@@ -112,7 +113,7 @@ def _future_place(path: str, text: str, tree: ast.Module, spans: tuple[Span, ...
 
 def _first_code(text: str, tree: ast.Module, starts: list[int]) -> int:
     """Behind the comments and blank lines at the top that aren't the first definition's own."""
-    first = _first_line(tree.body[0]) - 1 if tree.body else len(starts) - 2
+    first = first_line(tree.body[0]) - 1 if tree.body else len(starts) - 2
     lines = lines_of(text)
     while first > 0 and lines[first - 1].lstrip().startswith("#") and not lines[first - 1].startswith("#!"):
         if "EVOLVE-BLOCK" in lines[first - 1] or "coding" in lines[first - 1]:
@@ -135,15 +136,11 @@ def _in_body(at: int, line: int, node: ast.stmt, text: str) -> tuple[int, str] |
         simple = isinstance(statement, ast.stmt) and not hasattr(statement, "body")
         if simple and statement.lineno < line <= (statement.end_lineno or 0):  # type: ignore[attr-defined]
             return None
-    following = [one for one in function.body if _first_line(one) >= line]
+    following = [one for one in function.body if first_line(one) >= line]
     if not following:
         return None
-    own = lines_of(text)[_first_line(following[0]) - 1]
+    own = lines_of(text)[first_line(following[0]) - 1]
     return at, own[: len(own) - len(own.lstrip())]
-
-
-def _first_line(node: ast.stmt) -> int:
-    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
 
 
 def _is_docstring(tree: ast.Module, node: ast.stmt) -> bool:

@@ -91,8 +91,8 @@ class _Reader:
 
     def _range(self, node: ast.AST) -> tuple[tuple[int, int], tuple[int, int]]:
         nodes = [node, *getattr(node, "decorator_list", ())]
-        last = max((one.end_lineno, one.end_col_offset) for one in nodes)  # type: ignore[attr-defined]
-        return min((one.lineno, one.col_offset) for one in nodes), last  # type: ignore[attr-defined]
+        last = max((one.end_lineno, one.end_col_offset) for one in nodes)
+        return min((one.lineno, one.col_offset) for one in nodes), last
 
     def _segment(self, line: int) -> int:
         return bisect_right(self.starts, line) - 1

@@ -23,4 +23,17 @@ class Operator(Protocol):
 
 def builtin_operators() -> Mapping[str, Operator]:
     """The syntactic operators by name: constant, operator, function, statement, crossover."""
-    raise NotImplementedError
+    from guided_evolution.operators.constant import ConstantOperator
+    from guided_evolution.operators.crossover import CrossoverOperator
+    from guided_evolution.operators.function import FunctionOperator
+    from guided_evolution.operators.operator import OperatorOperator
+    from guided_evolution.operators.statement import StatementOperator
+
+    operators: tuple[Operator, ...] = (
+        ConstantOperator(),
+        OperatorOperator(),
+        FunctionOperator(),
+        StatementOperator(),
+        CrossoverOperator(),
+    )
+    return {operator.name: operator for operator in operators}

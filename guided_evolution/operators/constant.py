@@ -1,0 +1,105 @@
+"""Numbers changed: mostly a little, so that small gains are found, now and then a lot."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+from guided_evolution.edit import Edit, FrozenRules
+from guided_evolution.errors import EditRejected
+from guided_evolution.genome import Gene, Genome
+from guided_evolution.operators.sites import Change, Number, merged, places
+
+STEPS = ((0.02, 3), (0.08, 3), (0.3, 3), (1.0, 1))
+"""Spread of the logarithm of a change, and how often it is drawn: small steps climb, large ones leave a hill."""
+
+_ALONE, _SEVERAL = 0.65, 3
+_SIGN = 0.03
+_DIGITS = 5
+
+
+class ConstantOperator:
+    """Changes one number, sometimes two or three, or several of one list."""
+
+    name = "constant"
+    parents = 1
+
+    def propose(self, parents: Sequence[Genome], rules: FrozenRules, rng: random.Random) -> Edit:
+        """An edit of parents[0]. Raises EditRejected("no-site") where no number stands."""
+        found = list(places(parents[0], rules, lambda sites: sites.numbers))
+        if not found:
+            raise EditRejected("no-site", "the evolvable part of the program holds no number")
+        first = rng.choices(found, weights=[number.weight for _, number in found])[0]
+        chosen = [first, *self._others(first, found, rng)]
+        chosen.sort(key=lambda one: (one[0].path, one[0].start + one[1].start))
+        spread = rng.choices([step for step, _ in STEPS], weights=[often for _, often in STEPS])[0]
+        return merged([(gene, _changed(number, spread, rng)) for gene, number in chosen])
+
+    def _others(
+        self, first: tuple[Gene, Number], found: list[tuple[Gene, Number]], rng: random.Random
+    ) -> list[tuple[Gene, Number]]:
+        if rng.random() < _ALONE:
+            return []
+        gene, number = first
+        near = [one for one in found if one[0] == gene and one[1].group == number.group and one != first]
+        pool = (
+            near if number.group and near else [one for one in found if one != first and one[1].weight == 1]
+        )
+        return rng.sample(pool, min(len(pool), rng.randint(1, _SEVERAL - 1)))
+
+
+def _changed(number: Number, spread: float, rng: random.Random) -> Change:
+    new = changed_number(number.text, spread, rng)
+    return Change(((number.start, number.end, new),), f"{number.text} -> {new}")
+
+
+def changed_number(text: str, spread: float, rng: random.Random) -> str:
+    """Another number of the same type as the literal `text`, about `spread` of its size away."""
+    if text in ("True", "False"):
+        return "False" if text == "True" else "True"
+    sign, digits = ("-", text[1:].strip()) if text.startswith("-") else ("", text)
+    plain = digits.replace("_", "").lower()
+    if plain[:2] in ("0x", "0o", "0b"):
+        value = _whole(int(plain, 0), spread, rng)
+        return sign + {"0x": hex, "0o": oct, "0b": bin}[plain[:2]](abs(value))
+    if plain.isdigit():
+        return str(_whole(int(sign + plain), spread, rng))
+    return _written(_real(float(sign + plain), spread, rng))
+
+
+def _whole(value: int, spread: float, rng: random.Random) -> int:
+    if value == 0:
+        return rng.choices((1, 2, -1), weights=(8, 1, 1))[0]
+    if rng.random() < _SIGN and abs(value) > 1:
+        return -value
+    step = (
+        round(abs(value) * abs(math.expm1(min(rng.gauss(0.0, spread), 2.0)))) if abs(value) < 1 << 52 else 1
+    )
+    new = abs(value) + max(1, step) * (1 if abs(value) == 1 and rng.random() < 0.7 else rng.choice((-1, 1)))
+    return max(new, 0) * (1 if value > 0 else -1)
+
+
+def _real(value: float, spread: float, rng: random.Random) -> float:
+    if not math.isfinite(value):
+        return 1.0
+    if value == 0.0:
+        return rng.choice((1, 1, -1)) * math.pow(10.0, rng.uniform(-3.0, 0.0))
+    if rng.random() < _SIGN:
+        return -value
+    step = rng.gauss(0.0, spread)
+    # A share close to 1, such as a momentum, moves by what it lacks: .9 to .91 is a tenth of that.
+    near_one = 0.5 < abs(value) < 1.0 and rng.random() < 0.5
+    size = 1.0 - (1.0 - abs(value)) * math.exp(step) if near_one else abs(value) * math.exp(step)
+    return (
+        math.copysign(size if size > 0 else abs(value) / 2, value)
+        if size != abs(value)
+        else value * (1 + spread)
+    )
+
+
+def _written(value: float) -> str:
+    """A float literal of few digits."""
+    if not math.isfinite(value):
+        return "1.0"
+    return repr(float(f"{value:.{_DIGITS}g}"))
