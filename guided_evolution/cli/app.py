@@ -1,0 +1,299 @@
+"""What the command line understands. Each command parses here and calls a module of its noun, loaded only then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from guided_evolution.cli.options import Archive, InRun, Json, Place, Run, Settings, Slots, place
+from guided_evolution.version import __version__
+
+# The base class of typer's complaints has moved between its releases; it is always above BadParameter.
+UsageProblem: type[typer.BadParameter] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+app = typer.Typer(
+    name="guided-evolution",
+    help="Evolve the source of a Python program against an evaluator that it can't cheat.",
+    epilog="Exit codes: 0 done, also when you stopped it; 2 bad input; 3 the world failed, `resume` goes on.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+RUNS = "Runs"
+FINDINGS = "What was found"
+SEEDS = "Seeds"
+CARE = "Care"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"guided-evolution {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    archive: Archive = None,
+    settings: Settings = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = Place(archive, settings)
+
+
+@app.command(rich_help_panel=RUNS)
+def evolve(
+    context: typer.Context,
+    seed: Annotated[str, typer.Argument(help="A built-in seed's name or a seed's folder.")],
+    evaluations: Annotated[
+        int | None, typer.Option(metavar="N", help="End after so many evaluations, failed ones too.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End after this time: 90s, 10m, 2h. Without any budget: 1m."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="METRIC=VALUE", help="End when a program reaches this.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(metavar="N", help="End after so many evaluations without a gain.")
+    ] = None,
+    slots: Slots = None,
+    rng_seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Decides every random choice; with --slots 1 the run repeats."),
+    ] = None,
+    population: Annotated[
+        int | None, typer.Option(metavar="N", help="Most programs that may become parents.")
+    ] = None,
+    operators: Annotated[
+        str | None,
+        typer.Option(metavar="SHARES", help="Share of proposals by operator: constant=2,crossover=1."),
+    ] = None,
+    sandbox: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Where candidates run: auto or process.")
+    ] = None,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Start a run: evolve a seed's program until the budget ends, and say what was found."""
+    from guided_evolution.cli import sessions
+
+    flags = {
+        "evaluations": evaluations,
+        "time": time,
+        "target": target,
+        "patience": patience,
+        "slots": slots,
+        "rng_seed": rng_seed,
+        "population": population,
+        "operators": operators,
+        "sandbox": sandbox,
+    }
+    raise typer.Exit(sessions.evolve(place(context, archive, settings), seed, flags))
+
+
+@app.command(rich_help_panel=RUNS)
+def resume(
+    context: typer.Context,
+    run: Run = None,
+    add: Annotated[
+        int | None, typer.Option(metavar="N", help="Give it so many evaluations on top of its budget.")
+    ] = None,
+    add_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Give it this time on top: 90s, 10m, 2h.")
+    ] = None,
+    slots: Slots = None,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Go on with a run that was stopped, killed or finished; one that is paused goes on where it runs."""
+    from guided_evolution.cli import sessions
+
+    where = place(context, archive, settings)
+    raise typer.Exit(sessions.resume(where, run, add=add, add_time=add_time, slots=slots))
+
+
+@app.command(rich_help_panel=RUNS)
+def pause(
+    context: typer.Context, run: Run = None, archive: Archive = None, settings: Settings = None
+) -> None:
+    """Let a run that is at work elsewhere make no new programs until `resume`."""
+    from guided_evolution.cli import commands
+
+    commands.pause(place(context, archive, settings), run)
+
+
+@app.command(rich_help_panel=RUNS)
+def stop(context: typer.Context, run: Run = None, archive: Archive = None, settings: Settings = None) -> None:
+    """Stop a run that is at work elsewhere; what it evaluates just now is finished and kept."""
+    from guided_evolution.cli import commands
+
+    commands.stop(place(context, archive, settings), run)
+
+
+@app.command(rich_help_panel=RUNS)
+def runs(
+    context: typer.Context, json: Json = False, archive: Archive = None, settings: Settings = None
+) -> None:
+    """List the archive's runs, the newest first."""
+    from guided_evolution.cli import overview
+
+    overview.runs_(place(context, archive, settings), json)
+
+
+@app.command(rich_help_panel=RUNS)
+def status(
+    context: typer.Context,
+    run: Run = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until it ends or Ctrl-C.")] = False,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Show where a run stands: budget, pace, failures, and its best so far."""
+    from guided_evolution.cli import overview
+
+    overview.status(place(context, archive, settings), run, watch=watch, as_json=json)
+
+
+@app.command(rich_help_panel=FINDINGS)
+def best(
+    context: typer.Context,
+    run: Run = None,
+    front: Annotated[
+        bool, typer.Option("--front", help="All programs that no other one beats in every objective.")
+    ] = False,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="METRIC", help="The best by this objective. By default the primary one."),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write it as a seed folder that `check` scores the same."),
+    ] = None,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Show a run's best program against the seed program."""
+    from guided_evolution.cli import findings
+
+    where = place(context, archive, settings)
+    findings.best(where, run, front=front, metric=metric, write=write, as_json=json)
+
+
+@app.command(rich_help_panel=FINDINGS)
+def show(
+    context: typer.Context,
+    program: Annotated[str, typer.Argument(help="A program's number, `best` or `seed`.")],
+    run: InRun = None,
+    source: Annotated[bool, typer.Option("--source", help="Print the source and nothing else.")] = False,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Show a program: its scores, where it came from, its source."""
+    from guided_evolution.cli import programs
+
+    programs.show(place(context, archive, settings), program, run, source_only=source, as_json=json)
+
+
+@app.command(rich_help_panel=FINDINGS)
+def diff(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(help="A program's number, `best` or `seed`.")],
+    b: Annotated[
+        str | None,
+        typer.Argument(
+            help="The other program. Left out, A is compared with the program it was made from, "
+            "and `best` with the seed program."
+        ),
+    ] = None,
+    run: InRun = None,
+    genes: Annotated[bool, typer.Option("--genes", help="Only name the genes that differ.")] = False,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Show what changed from program A to program B, as a unified diff."""
+    from guided_evolution.cli import programs
+
+    programs.diff(place(context, archive, settings), a, b, run, genes_only=genes, as_json=json)
+
+
+@app.command(rich_help_panel=FINDINGS)
+def lineage(
+    context: typer.Context,
+    program: Annotated[str, typer.Argument(help="A program's number, `best` or `seed`.")] = "best",
+    run: InRun = None,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Tell how a program came about: each change from the seed program on, and what it brought."""
+    from guided_evolution.cli import programs
+
+    programs.lineage_(place(context, archive, settings), program, run, as_json=json)
+
+
+@app.command(rich_help_panel=SEEDS)
+def init(
+    name: Annotated[str, typer.Argument(help="The new seed's name, and the folder to write.")],
+    model: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A Python program of yours to evolve.")
+    ] = None,
+) -> None:
+    """Write a seed that runs: an example, or one around a program of yours."""
+    from guided_evolution.cli import seeds
+
+    seeds.init(name, model)
+
+
+@app.command(rich_help_panel=SEEDS)
+def check(
+    seed: Annotated[str, typer.Argument(help="A built-in seed's name or a seed's folder.")],
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Evaluate it so often, each time with another seed.")
+    ] = 1,
+    evaluation_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="The first evaluation's seed. By default drawn anew."
+        ),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show all that evaluator and program print and raise.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Evaluate a seed's own program: scores and their spread, time and memory against the limits."""
+    from guided_evolution.cli import seeds
+
+    raise typer.Exit(
+        seeds.check(seed, repeats=repeat, evaluation_seed=evaluation_seed, debug=debug, as_json=json)
+    )
+
+
+@app.command(rich_help_panel=CARE)
+def doctor(
+    context: typer.Context,
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's name or number. By default all runs.")
+    ] = None,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Check that an archive is whole: nothing lost, nothing counted twice, every program to the byte."""
+    from guided_evolution.cli import care
+
+    raise typer.Exit(care.doctor(place(context, archive, settings), run, as_json=json))
