@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from guided_evolution.archive import Archive, programs, runs
 from guided_evolution.edit import FrozenRules
+from guided_evolution.errors import WorkerRefuses
 from guided_evolution.genome import Genome
 from guided_evolution.seed import Seed
 
@@ -35,6 +36,11 @@ class Contexts:
         with self.archive.read() as connection:
             run = runs.get(connection, run_id)
             seed = runs.seed_of(connection, run)
+        if seed.hash != run.seed_hash:
+            raise WorkerRefuses(
+                f"run {run.name} has seed {run.seed_hash[:12]}, which is read here as {seed.hash[:12]}: "
+                "install the same version on every machine"
+            )
         rules = FrozenRules(protected=seed.protected, frozen=seed.frozen, program_kb=seed.limits.program_kb)
         return RunContext(run_id, seed, rules, run.rng_seed, run.evaluation_seed, run.scoring_version)
 

@@ -28,18 +28,37 @@ from guided_evolution.seed import Seed
 
 _HOUSEKEEPING_SECONDS = 1.0
 _LONGEST_WAIT = 0.25
+_FULL_LOOK_SECONDS = 1.0
+_OUTAGE_SECONDS = 10.0
 
 
 class Dispatch(Protocol):
-    """How ids reach workers; `worker_ids` are those that live and die with this process."""
+    """How ids reach workers; `worker_ids` are those that live and die with this process.
+
+    Attributes:
+        elsewhere: whether the workers are other processes, which go on when this one ends.
+        trouble: the first error that makes going on pointless.
+    """
 
     worker_ids: list[int]
+    elsewhere: bool
     trouble: GuidedEvolutionError | None
 
     def send_proposals(self, ids: list[int]) -> None: ...
     def send_evaluations(self, ids: list[int]) -> None: ...
     def drain(self, seconds: float | None = None) -> bool: ...
     def reopen(self) -> None: ...
+
+    def tend(self) -> None:
+        """Once a second: see that nothing that waits was forgotten."""
+
+    def at_once(self, planned: int) -> int:
+        """Proposals that may be open at once, where the plan says `planned`."""
+        ...
+
+    def arrived(self) -> set[int] | None:
+        """Proposals that came to their end since the last call; None where nobody says."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,6 +119,8 @@ class Controller:
         self._paused = False
         self._ticked = time.monotonic()
         self._kept_house = 0.0
+        self._looked = 0.0
+        self._heartbeats_count_from = 0.0
 
     def ask_to_stop(self, why: str) -> None:
         """Stop soon and cleanly; safe to call from a signal handler or another thread."""
@@ -136,6 +157,8 @@ class Controller:
                 if key[0] in ("scored", "failed")
             }
             settled = proposals.counts(connection, self._run.id)
+            # Of the same moment as the counts: workers elsewhere finish things meanwhile.
+            self._open = {row_id for row_id, _ in proposals.open_ids(connection, self._run.id)}
             self._next_number = proposals.last_number(connection, self._run.id) + 1
         self._failures.update(
             {kind or "unknown": n for (state, kind), n in final.items() if state == "failed"}
@@ -149,14 +172,20 @@ class Controller:
 
     def _send_open(self) -> None:
         """Take over what a dead session of this run left, and send everything that waits."""
-        with self._archive.write() as connection:
+
+        def take_over(connection: Connection) -> None:
             leases.check(connection, self._held)
             workers.sweep(connection, self._run.id, self._dispatch.worker_ids)
-            open_ids = proposals.open_ids(connection, self._run.id)
-            pending = evaluations.pending_ids(connection, self._run.id)
-        self._open = {row_id for row_id, _ in open_ids}
-        self._dispatch.send_evaluations(pending)
-        self._dispatch.send_proposals([row_id for row_id, state in open_ids if state == "pending"])
+
+        self._archive.transact(take_over)
+        self._send_pending()
+
+    def _send_pending(self) -> None:
+        with self._archive.read() as connection:
+            evaluating = evaluations.pending_ids(connection, self._run.id)
+            proposing = proposals.pending_ids(connection, self._run.id)
+        self._dispatch.send_evaluations(evaluating)
+        self._dispatch.send_proposals(proposing)
 
     def _prove_seed(self) -> None:
         """The seed program is scored before anything is made of it."""
@@ -191,7 +220,7 @@ class Controller:
     def _propose_more(self) -> None:
         if self._paused:
             return
-        room = self._search.at_once - len(self._open)
+        room = self._dispatch.at_once(self._search.at_once) - len(self._open)
         if self._budget.evaluations is not None:
             room = min(room, self._budget.evaluations - self._spent.evaluations - len(self._open))
         if room > 0:
@@ -208,13 +237,14 @@ class Controller:
         return operator, self._standings.choose(self._search.operators[operator][0], rng)
 
     def _write_proposals(self, chosen: Sequence[tuple[str, tuple[int, ...]]]) -> None:
-        ids = []
-        with self._archive.write() as connection:
+        def add(connection: Connection) -> list[int]:
             leases.check(connection, self._held)
-            for operator, parents in chosen:
-                ids.append(
-                    proposals.add(connection, self._run.id, self._next_number + len(ids), operator, parents)
-                )
+            return [
+                proposals.add(connection, self._run.id, number, operator, parents)
+                for number, (operator, parents) in enumerate(chosen, self._next_number)
+            ]
+
+        ids = self._archive.transact(add)
         self._next_number += len(ids)
         self._open.update(ids)
         self._dispatch.send_proposals(ids)
@@ -224,10 +254,17 @@ class Controller:
         self._wake.clear()
 
     def _take_in(self) -> None:
-        if not self._open:
+        ended = self._open
+        if (arrived := self._dispatch.arrived()) is not None:
+            clock = time.monotonic()
+            if clock - self._looked < _FULL_LOOK_SECONDS:
+                ended = self._open & arrived
+            else:
+                self._looked = clock
+        if not ended:
             return
         with self._archive.read() as connection:
-            settled = proposals.settled(connection, sorted(self._open))
+            settled = proposals.settled(connection, sorted(ended))
         for one in settled:
             self._open.discard(one.proposal_id)
             self._count(one)
@@ -261,37 +298,60 @@ class Controller:
         self._ticked = clock
         if clock - self._kept_house < _HOUSEKEEPING_SECONDS:
             return
+        if self._kept_house and clock - self._kept_house > _OUTAGE_SECONDS:
+            # Where we couldn't reach the archive, or slept, neither could others: let them show first that they live.
+            self._heartbeats_count_from = clock + workers.DEAD_AFTER
         self._kept_house = clock
-        with self._archive.write() as connection:
+
+        def look(connection: Connection) -> tuple[list[int], list[int], list[tuple[int, str]]]:
             runs.set_active_seconds(connection, self._held, self._spent.seconds)
-            again, lost = workers.sweep(connection, self._run.id, self._dispatch.worker_ids)
-            commands = runs.open_commands(connection, self._run.id)
-            if commands:
-                runs.obeyed(connection, [row_id for row_id, _ in commands])
+            by_heartbeat = clock >= self._heartbeats_count_from
+            swept = workers.sweep(
+                connection, self._run.id, self._dispatch.worker_ids, by_heartbeat=by_heartbeat
+            )
+            return (*swept, runs.open_commands(connection, self._run.id))
+
+        again, lost, commands = self._archive.transact(look)
         self._dispatch.send_proposals(again)
         self._dispatch.send_evaluations(lost)
-        for _, kind in commands:
-            self._obey(kind)
+        for row_id, kind in commands:
+            self._obey(kind, row_id)
+        self._dispatch.tend()
         self._watch(self.progress())
 
-    def _obey(self, command: str) -> None:
+    def _obey(self, command: str, row_id: int) -> None:
         if command == "stop":
             self._wish = "stopped by command"
         elif command in ("pause", "resume"):
             self._paused = command == "pause"
-            with self._archive.write() as connection:
+
+        def note(connection: Connection) -> None:
+            if command in ("pause", "resume"):
                 runs.set_state(connection, self._held, "paused" if self._paused else "running", None)
+            runs.obeyed(connection, [row_id])
+
+        self._archive.transact(note)
+        if command == "resume":
+            self._send_pending()
 
     # The way out
 
     def _close(self, end: Ending) -> Ending:
         """Finish what is at work, take it in, and write down how it ended."""
+        if self._dispatch.elsewhere:  # of a paused run nothing new is claimed
+            self._archive.transact(
+                lambda connection: runs.set_state(connection, self._held, "paused", end.reason)
+            )
         while not self._dispatch.drain(_HOUSEKEEPING_SECONDS):
             self._keep_house()
+        self._looked = 0.0
         self._take_in()
-        with self._archive.write() as connection:
+
+        def write_down(connection: Connection) -> None:
             runs.set_active_seconds(connection, self._held, self._spent.seconds)
             runs.set_state(connection, self._held, end.state, end.reason)
+
+        self._archive.transact(write_down)
         self._watch(self.progress(end.state))
         if end.state == "failed":
             raise self._dispatch.trouble or WorldFailed(end.reason)
@@ -302,10 +362,13 @@ class Controller:
 
         What an earlier session confirmed with this seed, or began to, isn't done twice.
         """
-        with self._archive.write() as connection:
+
+        def add(connection: Connection) -> list[int]:
             leases.check(connection, self._held)
             known = evaluations.confirmations(connection, self._run.id, seed)
-            ids = [known.get(one) or self._confirmation(connection, one, seed) for one in program_ids]
+            return [known.get(one) or self._confirmation(connection, one, seed) for one in program_ids]
+
+        ids = self._archive.transact(add)
         self._dispatch.reopen()
         self._dispatch.send_evaluations(ids)
         while self._wish is None and self._dispatch.trouble is None:

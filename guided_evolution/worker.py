@@ -76,6 +76,7 @@ class EmbeddedWorkers:
         self._draining = False
         self._stopped = threading.Event()
         self.worker_ids: list[int] = []
+        self.elsewhere = False
 
     def start(self) -> None:
         """Enlist in the archive and begin to consume."""
@@ -126,6 +127,17 @@ class EmbeddedWorkers:
         """Take work again after a drain."""
         with self._quiet:
             self._draining = False
+
+    def tend(self) -> None:
+        """Nothing to do: no message is lost between threads."""
+
+    def at_once(self, planned: int) -> int:
+        """As planned: the slots are our own."""
+        return planned
+
+    def arrived(self) -> set[int] | None:
+        """Nobody says: few proposals are open, so the controller looks at all of them."""
+        return None
 
     def stop(self) -> None:
         """End the consumers; what they hold stays claimed by a worker that is gone, so drain first."""

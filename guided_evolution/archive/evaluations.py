@@ -11,10 +11,12 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, liter
 from guided_evolution.archive import notices
 from guided_evolution.archive.clock import now
 from guided_evolution.archive.leases import refuse_other_version, same_version
-from guided_evolution.archive.tables import Evaluation, Program
+from guided_evolution.archive.tables import Evaluation, Program, Run
 
 _evaluation = Evaluation.__table__  # type: ignore[attr-defined]
 _program = Program.__table__  # type: ignore[attr-defined]
+
+_run = Run.__table__  # type: ignore[attr-defined]
 
 COUNTED = ("seed", "search")
 """Purposes that count against the budget of a run."""
@@ -25,6 +27,8 @@ ATTEMPTS = 5
 _is_open: ColumnElement[bool] = literal_column("evaluation.state IN ('pending', 'running')")
 """In the words of the index `evaluation_open`, without which SQLite wouldn't use it."""
 
+# Of a run that is paused or over, nothing of the search is begun.
+_wanted = select(_run.c.id).where(_run.c.id == _evaluation.c.run_id, _run.c.state == "running")
 _add = insert(_evaluation).values(created_at=now(), state="pending").returning(_evaluation.c.id)
 _claim = (
     update(_evaluation)
@@ -32,6 +36,7 @@ _claim = (
         _evaluation.c.id == bindparam("evaluation"),
         or_(_evaluation.c.state == "pending", _evaluation.c.claim == bindparam("token")),
         _evaluation.c.state.in_(("pending", "running")),
+        _evaluation.c.purpose.not_in(COUNTED) | _wanted.exists(),
         same_version(_evaluation.c.run_id),
     )
     .values(state="running", claim=bindparam("token"), worker_id=bindparam("worker"), started_at=now())

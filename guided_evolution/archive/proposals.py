@@ -25,8 +25,8 @@ OPEN = ("pending", "running")
 _is_open: ColumnElement[bool] = literal_column("proposal.state IN ('pending', 'running')")
 """In the words of the index `proposal_open`, without which SQLite wouldn't use it."""
 
-# Nothing is proposed, and no money spent, for a run that nobody drives any more.
-_wanted = select(_run.c.id).where(_run.c.id == _proposal.c.run_id, _run.c.state.in_(("running", "paused")))
+# Nothing is begun, and no money spent, for a run that is paused or that nobody drives any more.
+_wanted = select(_run.c.id).where(_run.c.id == _proposal.c.run_id, _run.c.state == "running")
 
 _add = {
     name: dialect.insert(_proposal)

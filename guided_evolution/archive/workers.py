@@ -40,11 +40,14 @@ def beat(connection: Connection, worker_ids: Sequence[int]) -> None:
     connection.execute(update(_worker).where(_worker.c.id.in_(list(worker_ids))).values(heartbeat_at=now()))
 
 
-def sweep(connection: Connection, run_id: int, mine: Sequence[int]) -> tuple[list[int], list[int]]:
+def sweep(
+    connection: Connection, run_id: int, mine: Sequence[int], *, by_heartbeat: bool = True
+) -> tuple[list[int], list[int]]:
     """Take what dead workers hold of this run from them.
 
     A worker on this machine is dead when its process is; another when its heartbeat is `DEAD_AFTER` old.
-    `mine` are never swept: after a sleep of the machine, ours would be the first to look dead.
+    `mine` are never swept: after a sleep of the machine, ours would be the first to look dead. Heartbeats don't
+    count without `by_heartbeat`, as after an outage of the archive itself.
 
     Returns:
         ids of proposals and ids of evaluations to be sent again.
@@ -67,7 +70,7 @@ def sweep(connection: Connection, run_id: int, mine: Sequence[int]) -> tuple[lis
         if row.id not in mine
         and (
             is_dead(Identity(row.host, row.boot, row.pid, row.started))
-            or row.clock - row.heartbeat_at > DEAD_AFTER
+            or (by_heartbeat and row.clock - row.heartbeat_at > DEAD_AFTER)
         )
     ]
     if not dead:
