@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from pathlib import Path
 
 from guided_evolution.errors import SeedError
@@ -21,6 +22,7 @@ __all__ = [
     "builtin_seeds",
     "load_seed",
     "missing_requirements",
+    "require_installed",
 ]
 
 
@@ -75,6 +77,15 @@ def missing_requirements(seed: Seed) -> tuple[str, ...]:
         [requirement for one in both for requirement in one.requirements],
         [module for one in both for module in one.preload],
     )
+
+
+def require_installed(seed: Seed) -> None:
+    """Raise SeedError where the process sandbox would miss a package that the seed needs."""
+    if absent := missing_requirements(seed):
+        raise SeedError(
+            f"seed {seed.name} needs what isn't installed here: {', '.join(absent)}; "
+            f"install it, for instance by `{sys.executable} -m pip install {' '.join(absent)}`"
+        )
 
 
 def _is_seed(folder: Path) -> bool:

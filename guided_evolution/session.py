@@ -18,7 +18,7 @@ from guided_evolution.errors import ArchiveUnavailable, GuidedEvolutionError, Se
 from guided_evolution.identity import this_process
 from guided_evolution.population import Standings
 from guided_evolution.progress import Progress, Watcher, nobody
-from guided_evolution.seed import Seed
+from guided_evolution.seed import Seed, require_installed
 from guided_evolution.selection.nsga2 import NSGA2
 from guided_evolution.version import __version__
 
@@ -164,6 +164,7 @@ def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
 
 
 def _checked(plan: Plan, seed: Seed) -> Plan:
+    require_installed(seed)
     if plan.budget.target:
         metrics = [objective.metric for objective in seed.objectives]
         if plan.budget.target[0] not in metrics:

@@ -34,7 +34,8 @@ def _run() -> int:
     try:
         code = app(standalone_mode=False, prog_name=_name())
     except UsageProblem as problem:
-        return _complain(f"{problem.format_message().rstrip('.')}; `{PROGRAM} --help` shows what there is")
+        path = problem.ctx.command_path if problem.ctx else PROGRAM
+        return _complain(f"{problem.format_message().rstrip('.')} (`{path} --help` shows what there is)")
     except GuidedEvolutionError as error:
         return _complain(str(error), error.exit_code)
     except BrokenPipeError:

@@ -79,7 +79,7 @@ def evolve(
         typer.Option(metavar="SHARES", help="Share of proposals by operator: constant=2,crossover=1."),
     ] = None,
     sandbox: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Where candidates run: auto or process.")
+        str | None, typer.Option(metavar="KIND", help="Where candidates run: auto, process or docker.")
     ] = None,
     archive: Archive = None,
     settings: Settings = None,

@@ -12,10 +12,9 @@ from guided_evolution.check import Checked, Trial, check_seed
 from guided_evolution.cli import BAD_INPUT
 from guided_evolution.cli.output import console, pairs, print_json, table
 from guided_evolution.cli.report import SELF_SCORED
-from guided_evolution.errors import SeedError
 from guided_evolution.figures import arrow, one_line, shown, visible
 from guided_evolution.sandbox import open_sandbox
-from guided_evolution.seed import Seed, load_seed, missing_requirements
+from guided_evolution.seed import Seed, load_seed, require_installed
 from guided_evolution.seed_template import write_seed
 from guided_evolution.seed_writer import Origin, read_origin
 
@@ -40,9 +39,7 @@ def init(name: str, model: Path | None) -> None:
 def check(name: str, *, repeats: int, evaluation_seed: int | None, debug: bool, as_json: bool) -> int:
     """Evaluate a seed's program and print what came of it; returns the exit code."""
     seed = load_seed(name)
-    missing = missing_requirements(seed)
-    if missing:
-        raise SeedError(f"seed {seed.name} needs what isn't installed here: {', '.join(missing)}")
+    require_installed(seed)
     origin = read_origin(Path(name)) if Path(name).is_dir() else None
     if evaluation_seed is None:
         evaluation_seed = origin.evaluation_seed if origin else secrets.randbits(31)
