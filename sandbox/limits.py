@@ -1,0 +1,156 @@
+"""What a process may use, set from inside it; and what processes use, read from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+LINUX = sys.platform == "linux"
+MEGABYTE = 1 << 20
+_PAGE = resource.getpagesize()
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_OPEN_FILES = 256
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if LINUX else None
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of every descendant whose own parent dies; False where the system can't."""
+    return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def hide() -> None:
+    """Keep other processes of this user, unless root, from reading this one's memory, environment and
+    descriptors."""
+    if _prctl is not None:
+        _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def die_with_parent(parent: int) -> None:
+    """Be killed when the parent process dies."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def confine(limits: dict[str, Any], *, own_user: bool) -> None:
+    """Set the kernel's limits on this process and its children to come.
+
+    The seed's memory limit is the supervisor's to watch: address space and heap say little about memory in use.
+    The heap's bound here, twice as much, only makes a single huge allocation an ordinary MemoryError.
+    """
+    memory = int(limits["memory_mb"]) * MEGABYTE
+    seconds = int(limits["seconds"] * max(1, limits["cpus"])) + 2
+    _bound(resource.RLIMIT_CORE, 0)
+    _bound(resource.RLIMIT_CPU, seconds, seconds + 1)
+    _bound(resource.RLIMIT_FSIZE, max(memory, 64 * MEGABYTE))
+    _bound(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    if LINUX and not limits["gpus"]:
+        _bound(resource.RLIMIT_DATA, 2 * memory + _heap() + 64 * MEGABYTE)
+    if own_user:
+        _bound(resource.RLIMIT_NPROC, int(limits["processes"]))
+
+
+def become(user: int, group: int) -> None:
+    """Give up this process's user for good."""
+    os.setgroups([])
+    os.setresgid(group, group, group)
+    os.setresuid(user, user, user)
+
+
+def invite_the_oom_killer() -> None:
+    """Let the kernel take this process and its children first when memory runs out."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
+def _bound(which: int, soft: int, hard: int | None = None) -> None:
+    _, ceiling = resource.getrlimit(which)
+    wanted = soft if hard is None else hard
+    if ceiling != resource.RLIM_INFINITY:
+        soft, wanted = min(soft, ceiling), min(wanted, ceiling)
+    resource.setrlimit(which, (soft, wanted))
+
+
+def _heap() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[5]) * _PAGE
+
+
+def threads() -> int:
+    """Threads of this process."""
+    if LINUX:
+        return len(os.listdir("/proc/self/task"))
+    threading = sys.modules.get("threading")
+    return threading.active_count() if threading else 1
+
+
+def children(pid: int) -> list[int]:
+    """Processes whose parent is this one, dead ones that nobody waited for included."""
+    try:
+        found: list[int] = []
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                found += map(int, file.read().split())
+        return found
+    except FileNotFoundError:
+        if not os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+            return [child for child, parent in _parents() if parent == pid]
+    except (OSError, ValueError):
+        pass
+    return []
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """(process, parent) of everything that runs: for kernels without lists of children."""
+    if not LINUX:
+        return
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError, ValueError), open(f"/proc/{entry}/stat") as file:
+                yield int(entry), int(file.read().rpartition(")")[2].split()[1])
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found, at = [pid], 0
+    while at < len(found) < 10_000:
+        found += children(found[at])
+        at += 1
+    return found
+
+
+def resident(pid: int) -> tuple[int, int]:
+    """Bytes of a process's resident memory, and of those the ones that it shares with files and memory files."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            fields = file.read().split()
+        return int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return 0, 0
+
+
+def proportional(pid: int) -> int:
+    """Bytes of a process's resident memory, with shared pages divided among those who share them. Slow."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            for line in file:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return resident(pid)[0]
+
+
+def tasks(pid: int) -> int:
+    """Threads of a process, 0 if it is gone."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
