@@ -143,10 +143,12 @@ def report() -> dict[str, Any]:
 
 
 def main() -> NoReturn:
-    """Say what stands, as a length (4 bytes, big-endian) and JSON, then become the command in the arguments."""
+    """Say what stands, as a length (4 bytes, big-endian) and JSON, then become the command in the arguments,
+    without arguments the runner."""
     text = json.dumps(report()).encode()
     os.write(1, struct.pack("!I", len(text)) + text)
-    command = sys.argv[1:]
+    runner = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+    command = sys.argv[1:] or [sys.executable, "-s", "-P", "-B", runner]
     os.execve(command[0], command, {})
 
 

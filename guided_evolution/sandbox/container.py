@@ -7,7 +7,7 @@ import json
 import random
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from guided_evolution.errors import SandboxBroken
 from guided_evolution.identity import Identity, is_dead, this_process
 from guided_evolution.sandbox.engine import LABEL, AttachedStream, Engine
 from guided_evolution.sandbox.images import Image
+from guided_evolution.sandbox.patience import Patience
 from guided_evolution.seed import Limits
 
 WORK = "/work"
@@ -91,9 +92,13 @@ class Container:
 
 
 def start(
-    engine: Engine, image: Image, limits: Limits, command: list[str], gpus: tuple[str, ...] = ()
+    engine: Engine, image: Image, limits: Limits, command: Sequence[str] = (), gpus: tuple[str, ...] = ()
 ) -> Container:
-    """A new container whose first process becomes `command` (absolute path and arguments), once its walls are checked.
+    """A new container whose first process becomes the runner once its walls are checked.
+
+    Args:
+        command: what its first process becomes instead: absolute path and arguments.
+        gpus: device ids of the graphics cards that it gets.
 
     Raises SandboxBroken: the engine doesn't do it, or a limit isn't in force.
     """
@@ -217,7 +222,7 @@ def most_processes(limits: Limits) -> int:
 
 
 def _create(
-    engine: Engine, image: Image, limits: Limits, command: list[str], gpus: tuple[str, ...]
+    engine: Engine, image: Image, limits: Limits, command: Sequence[str], gpus: tuple[str, ...]
 ) -> tuple[str, Users]:
     labels = {
         f"{LABEL}role": "slot",
@@ -228,7 +233,7 @@ def _create(
         with engine.answering("create a container"):
             created: str = engine.api.create_container(
                 image.digest,
-                command=command,
+                command=list(command),
                 labels={**labels, f"{LABEL}users": str(users.block)},
                 # Its input ends when we hang up, and with that its runner.
                 stdin_open=True,
@@ -286,12 +291,31 @@ _CPU_PERIOD = 50_000
 
 
 def _report(stream: AttachedStream) -> dict[str, Any]:
-    deadline = time.monotonic() + START_SECONDS
-    (length,) = struct.unpack("!I", stream.receive(4, deadline))
-    if length > 1 << 20:
-        raise SandboxBroken("the container's first words aren't those of a sandbox")
-    report: dict[str, Any] = json.loads(stream.receive(length, deadline))
-    return report
+    patience = Patience(START_SECONDS)
+    try:
+        (length,) = struct.unpack("!I", _exactly(stream, 4, patience))
+        if length > 1 << 20:
+            raise ValueError("they are too long")
+        report: dict[str, Any] = json.loads(_exactly(stream, length, patience))
+        return report
+    except TimeoutError as problem:
+        raise SandboxBroken("the container didn't say its first words in time") from problem
+    except OSError as problem:
+        raise SandboxBroken(f"the container's stream broke: {problem}") from problem
+    except (EOFError, ValueError) as problem:
+        said = stream.complaint.decode(errors="replace").strip() or str(problem)
+        raise SandboxBroken(f"the container's first words aren't those of a sandbox: {said}") from problem
+
+
+def _exactly(stream: AttachedStream, count: int, patience: Patience) -> bytes:
+    parts = []
+    while count:
+        part = stream.read(count, patience)
+        if not part:
+            raise EOFError("its stream ended")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
 def _owner(labels: Mapping[str, str]) -> Identity | None:
@@ -300,3 +324,28 @@ def _owner(labels: Mapping[str, str]) -> Identity | None:
         return Identity(**json.loads(labels[f"{LABEL}owner"]))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A container of ours as it stands on this engine; `owner` says which process made it."""
+
+    id: str
+    image: str
+    state: str
+    owner: str
+
+
+def slots(engine: Engine) -> list[Slot]:
+    """Every container of ours on this engine, those of other workers too."""
+    found = []
+    for one in engine.labelled({"role": "slot"}):
+        owner = _owner(one["Labels"])
+        said = f"{owner.pid} on {owner.host}" if owner else "unknown"
+        found.append(Slot(one["Id"], one["ImageID"], one["State"], said))
+    return found
+
+
+def shell(engine: Engine, image: Image, limits: Limits) -> int:
+    """Give the terminal a shell behind the walls that candidates have, as one of their users; returns its exit code."""
+    raise NotImplementedError

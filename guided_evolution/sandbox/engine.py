@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import struct
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from guided_evolution.errors import SandboxBroken
+from guided_evolution.sandbox.patience import Patience
 
 ANSWER_SECONDS = 60.0
 """How long a call may stay without answer; to make a container on a busy disk takes seconds."""
@@ -24,6 +25,8 @@ LABEL = "guided-evolution."
 _HEADER = struct.Struct(">BxxxI")
 _STDOUT = 1
 _STDERR_KEPT = 4096
+_PIECE = 1 << 20
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class NoEngine(SandboxBroken):
@@ -120,7 +123,7 @@ class Engine:
 
 
 class AttachedStream:
-    """A container's stdin, stdout and stderr over one socket, with a deadline on every wait.
+    """A container's stdin, stdout and stderr over one socket, with an end to every wait; a Link as far as words go.
 
     The engine sends stdout and stderr as frames of eight bytes header (stream, length) and data. The last
     kilobytes of stderr are kept in `complaint`.
@@ -132,26 +135,37 @@ class AttachedStream:
         self._raw = bytearray()
         self._out = bytearray()
         self.complaint = b""
+        sock.setblocking(False)
 
-    def send(self, data: bytes | memoryview, deadline: float) -> None:
-        """Send all of it before `deadline` (time.monotonic()); SandboxBroken if that can't be done."""
+    def write(self, data: bytes, patience: Patience) -> None:
+        """Write all of it. Raises TimeoutError and OSError."""
         left = memoryview(data)
         while left:
-            with _speaking(self._socket, deadline, "take data"):
-                left = left[self._socket.send(left[: 1 << 20]) :]
+            try:
+                left = left[self._socket.send(left[:_PIECE]) :]
+            except _WOULD_BLOCK:
+                patience.wait(self._descriptor(), to_write=True)
 
-    def receive(self, size: int, deadline: float) -> bytes:
-        """Exactly `size` bytes of stdout before `deadline`; SandboxBroken on its passing and on the stream's end."""
-        while len(self._out) < size:
-            with _speaking(self._socket, deadline, "answer"):
-                data = self._socket.recv(1 << 20)
+    def read(self, count: int, patience: Patience) -> bytes:
+        """Between 1 and `count` bytes of stdout; none at its end. Raises TimeoutError and OSError."""
+        while not self._out:
+            try:
+                data = self._socket.recv(_PIECE)
+            except _WOULD_BLOCK:
+                patience.wait(self._descriptor())
+                continue
             if not data:
-                said = self.complaint.decode(errors="replace").strip()
-                raise SandboxBroken("the container's stream ended" + (f": {said}" if said else ""))
+                return b""
             self._take(data)
-        taken = bytes(self._out[:size])
-        del self._out[:size]
+        taken = bytes(self._out[:count])
+        del self._out[:count]
         return taken
+
+    def _descriptor(self) -> int:
+        descriptor = self._socket.fileno()
+        if descriptor < 0:
+            raise OSError("the container's stream was closed here")
+        return descriptor
 
     def _take(self, data: bytes) -> None:
         raw = self._raw
@@ -167,26 +181,16 @@ class AttachedStream:
                 self.complaint = (self.complaint + bytes(raw[_HEADER.size : end]))[-_STDERR_KEPT:]
             del raw[:end]
 
-    def close(self) -> None:
-        """Hang up; also wakes a thread that waits in `send` or `receive`. The container sees the end of its stdin."""
+    def hang_up(self) -> None:
+        """Let both sides see the end, and wake a thread that waits here; the container's stdin ends."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Hang up for good, when nobody waits any more."""
+        self.hang_up()
         with contextlib.suppress(OSError):
             self._socket.close()
-
-
-@contextlib.contextmanager
-def _speaking(sock: socket.socket, deadline: float, doing: str) -> Iterator[None]:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise SandboxBroken(f"the container didn't {doing} in time")
-    try:
-        sock.settimeout(left)
-        yield
-    except TimeoutError as problem:
-        raise SandboxBroken(f"the container didn't {doing} in time") from problem
-    except (OSError, ValueError) as problem:
-        raise SandboxBroken(f"the container's stream broke: {problem}") from problem
 
 
 def _why_none(problem: Exception) -> str:

@@ -1,0 +1,86 @@
+"""The Docker kind: the same runner, in a container of its own for each slot."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guided_evolution.errors import SandboxBroken
+from guided_evolution.sandbox import container, images
+from guided_evolution.sandbox.client import RunnerSandbox
+from guided_evolution.sandbox.container import Container
+from guided_evolution.sandbox.engine import Engine
+from guided_evolution.sandbox.images import Image
+from guided_evolution.sandbox.patience import Patience
+from guided_evolution.seed import Seed
+
+
+@dataclass(frozen=True)
+class Build:
+    """How images are built here: on which base, from which folder of wheels (None: by the network), telling whom."""
+
+    base_image: str | None = None
+    wheels: Path | None = None
+    say: Callable[[str], None] = print
+
+
+def open_docker_sandbox(seed: Seed, build: Build | None = None) -> RunnerSandbox:
+    """A sandbox of the Docker kind; the image is built now if need be, the container starts with the first job.
+
+    Raises NoEngine and SandboxBroken.
+    """
+    build = build or Build()
+    engine = Engine.connect()
+    image = images.ensure(engine, images.recipe(seed, build.base_image, build.wheels), seed.name, build.say)
+    container.sweep(engine)
+    return RunnerSandbox(f"docker@{image.digest}", seed, lambda: _connect(seed, engine, image))
+
+
+def _connect(seed: Seed, engine: Engine, image: Image) -> tuple[ContainerLink, Mapping[str, Any]]:
+    one = container.start(engine, image, seed.limits)
+    # The last user of the range is the evaluator's, the others are the programs'.
+    evaluator = one.users.first + one.users.count - 1
+    place = {
+        "root": container.WORK,
+        "users": [one.users.first, one.users.count - 1],
+        "wipe": [container.WORK, "/dev/shm"],
+        "candidate": {"path": ["/opt/candidate"]},
+        "evaluator": {"path": ["/opt/evaluator"], "user": evaluator, "group": container.EVALUATOR_GROUP},
+    }
+    return ContainerLink(one), place
+
+
+class ContainerLink:
+    """The way to the runner in a container; see Link."""
+
+    def __init__(self, one: Container) -> None:
+        self._container = one
+        self._ending = threading.Lock()
+        self._ended = False
+
+    def write(self, data: bytes, patience: Patience) -> None:
+        """Write all of it."""
+        self._container.stream.write(data, patience)
+
+    def read(self, count: int, patience: Patience) -> bytes:
+        """Between 1 and `count` bytes; none at the end."""
+        return self._container.stream.read(count, patience)
+
+    def end(self) -> None:
+        """Remove the container, with everything in it."""
+        with self._ending:
+            if self._ended:
+                return
+            self._ended = True
+            # What an engine doesn't remove now is swept at the next start; the runner in it ends with its input.
+            with contextlib.suppress(SandboxBroken):
+                self._container.remove()
+
+    def last_words(self) -> str:
+        """The end of the runner's standard error, or else that it is gone."""
+        said = self._container.stream.complaint.decode(errors="replace").strip()
+        return said or "its container ended, or the engine did"

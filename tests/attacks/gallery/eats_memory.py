@@ -1,0 +1,7 @@
+"""Takes all memory there is, piece by piece."""
+
+
+def answer(questions):
+    held = []
+    while True:
+        held.append(bytearray(8 << 20))
