@@ -11,6 +11,7 @@ from guided_evolution.archive.evaluations import Result
 from guided_evolution.evaluation import EVALUATOR_FAULT, judge
 from guided_evolution.sandbox import Job, Outcome, Purpose, Sandbox
 from guided_evolution.seed import Seed
+from guided_evolution.session import confirm_seed
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def check_seed(
     if not seed.has_confirm:
         return Checked(seed, tuple(trials), None)
     tell("confirmation")
-    return Checked(seed, tuple(trials), _try(seed, sandbox, repeat_seed(first_seed, -1), "confirm"))
+    return Checked(seed, tuple(trials), _try(seed, sandbox, confirm_seed(first_seed), "confirm"))
 
 
 def repeat_seed(first: int, number: int) -> int:

@@ -219,7 +219,7 @@ def _drive(
         with stop_hook(controller.ask_to_stop):
             end = controller.run()
             if end.state == "finished" and not seed.self_scored:
-                controller.confirm(controller.shortlist(), seed=_confirm_seed(run))
+                controller.confirm(controller.shortlist(), seed=confirm_seed(run.evaluation_seed))
         progress = controller.progress(end.state)
     except GuidedEvolutionError as error:
         _record_failure(archive, held, error)
@@ -240,9 +240,9 @@ def _record_failure(archive: Archive, held: leases.Held, error: GuidedEvolutionE
         runs.set_state(connection, held, "failed", str(error))
 
 
-def _confirm_seed(run: runs.StoredRun) -> int:
-    """A seed that the search never used; the same at every session of the run."""
-    digest = hashlib.sha256(f"{run.evaluation_seed}/confirm".encode()).digest()
+def confirm_seed(evaluation_seed: int) -> int:
+    """A seed that the search never used; the same at every session of a run, and in `check` of what it wrote."""
+    digest = hashlib.sha256(f"{evaluation_seed}/confirm".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
