@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -44,8 +45,14 @@ _claim = (
         _wanted.exists(),
         same_version(_proposal.c.run_id),
     )
-    .values(state="running", claim=bindparam("token"), worker_id=bindparam("worker"))
-    .returning(_proposal.c.run_id, _proposal.c.number, _proposal.c.operator, _proposal.c.parents)
+    .values(state="running", claim=bindparam("token"), worker_id=bindparam("worker"), started_at=now())
+    .returning(
+        _proposal.c.run_id,
+        _proposal.c.number,
+        _proposal.c.operator,
+        _proposal.c.parents,
+        _proposal.c.material,
+    )
 )
 _settle = (
     update(_proposal)
@@ -70,6 +77,10 @@ _settled = (
         _proposal.c.operator,
         _proposal.c.state.label("proposal_state"),
         _proposal.c.program_id,
+        _proposal.c.parents,
+        _proposal.c.error,
+        (_proposal.c.finished_at - _proposal.c.started_at).label("proposing"),
+        (_evaluation.c.finished_at - _evaluation.c.started_at).label("evaluating"),
         _evaluation.c.state,
         _evaluation.c.metrics,
         _proposal.c.kind.label("proposal_kind"),
@@ -99,11 +110,15 @@ class Claimed:
     number: int
     operator: str
     parents: tuple[int, ...]
+    material: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of a proposal: rejected, known already, or its program's evaluation is final."""
+    """What became of a proposal: rejected, known already, or its program's evaluation is final.
+
+    `proposing` and `evaluating` are the seconds that each step took in a worker's hands, where it took place.
+    """
 
     proposal_id: int
     number: int
@@ -112,15 +127,27 @@ class Settled:
     kind: str | None
     program_id: int | None
     metrics: dict[str, float] | None
+    parents: tuple[int, ...] = ()
+    error: str | None = None
+    proposing: float | None = None
+    evaluating: float | None = None
 
 
-def add(connection: Connection, run_id: int, number: int, operator: str, parents: Sequence[int]) -> int:
+def add(
+    connection: Connection,
+    run_id: int,
+    number: int,
+    operator: str,
+    parents: Sequence[int],
+    material: Mapping[str, Any] | None = None,
+) -> int:
     """Write a pending proposal and return its id; of a number that is there already, that one's id."""
     row = {
         "run_id": run_id,
         "number": number,
         "operator": operator,
         "parents": list(parents),
+        "material": None if material is None else dict(material),
         "state": "pending",
     }
     proposal_id = connection.execute(_add[connection.dialect.name], row).scalar()
@@ -143,7 +170,7 @@ def claim(connection: Connection, proposal_id: int, worker_id: int, token: str) 
     if row is None:
         refuse_other_version(connection, _proposal, proposal_id)
         return None
-    return Claimed(proposal_id, token, row.run_id, row.number, row.operator, tuple(row.parents))
+    return Claimed(proposal_id, token, row.run_id, row.number, row.operator, tuple(row.parents), row.material)
 
 
 def settle(
@@ -184,6 +211,10 @@ def settled(connection: Connection, ids: Sequence[int]) -> list[Settled]:
             row.kind or row.proposal_kind,
             row.program_id,
             row.metrics,
+            tuple(row.parents),
+            row.error,
+            row.proposing,
+            row.evaluating,
         )
         for row in connection.execute(_settled, {"ids": list(ids)})
     ]

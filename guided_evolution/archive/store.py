@@ -19,10 +19,10 @@ from guided_evolution.archive.tables import SQLModel
 from guided_evolution.archive.text import to_json
 from guided_evolution.errors import ArchiveError, ArchiveUnavailable
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The revision that this code reads and writes; the newest file in `migrations/versions`."""
 
-_EARLIER: tuple[str, ...] = ("0001",)
+_EARLIER: tuple[str, ...] = ("0001", "0002")
 """Revisions that are upgraded when met."""
 
 _LOCK_SECONDS = 30

@@ -51,7 +51,10 @@ class Run(SQLModel, table=True):
 
 
 class Proposal(SQLModel, table=True):
-    """The controller's wish for one child: operator and parents; its number seeds every random choice."""
+    """The controller's wish for one child: operator and parents; its number seeds every random choice.
+
+    `material` names by id what a prompt shows besides the parents, so that the same row always makes the same prompt.
+    """
 
     __table_args__ = (
         UniqueConstraint("run_id", "number"),
@@ -68,6 +71,7 @@ class Proposal(SQLModel, table=True):
     number: int
     operator: str
     parents: list[int] = Field(sa_column=Column(JSON, nullable=False))
+    material: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     state: str
     attempt: int = 1
     worker_id: int | None = None
@@ -77,6 +81,7 @@ class Proposal(SQLModel, table=True):
     error: str | None = Field(default=None, sa_column=Column(Text))
     summary: str | None = Field(default=None, sa_column=Column(Text))
     created_at: float
+    started_at: float | None = None
     finished_at: float | None = None
 
 
