@@ -38,7 +38,7 @@ class Reply:
     Attributes:
         text: the answer without its reasoning; empty when the call failed for itself alone (`error` says how).
         model: the ensemble's name of the model that answered.
-        finish_reason: ``stop``, ``length``, ``content_filter``, ``tool_calls``, ``empty``, ``error``, …; None if unknown.
+        finish_reason: ``stop``, ``length``, ``content_filter``, ``tool_calls``, ``empty``, ``error``, …; or None.
         cost: US dollars; None where neither price nor provider tells.
         seconds: from the first byte sent to the last received, waits between retries included.
         reasoning: what the model thought aloud before it answered.
