@@ -44,18 +44,30 @@ def ranks(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> N
 
 def crowding(objectives: NDArray[np.float64], rank: NDArray[np.int64]) -> NDArray[np.float64]:
     """Crowding distance within each rank: (n,) floats, larger is lonelier, infinite at both ends of a front."""
-    distance = np.zeros(len(rank))
-    for level in np.unique(rank):
-        members = np.flatnonzero(rank == level)
-        for column in range(objectives.shape[1]):
-            values = objectives[members, column]
-            order = members[np.argsort(values, kind="stable")]
-            low, high = objectives[order[0], column], objectives[order[-1], column]
-            distance[order[0]] = distance[order[-1]] = np.inf
-            if high > low and len(order) > 2:
-                sorted_values = objectives[order, column]
-                distance[order[1:-1]] += (sorted_values[2:] - sorted_values[:-2]) / (high - low)
+    count = len(rank)
+    distance = np.zeros(count)
+    if count == 0:
+        return distance
+    for values in objectives.T:
+        # All ranks at once: sorted by rank, then value, each rank is one stretch.
+        order = np.lexsort((values, rank))
+        starts = np.flatnonzero(np.diff(rank[order], prepend=rank[order[0]] - 1))
+        lengths = np.diff(starts, append=count)
+        ends = starts + lengths - 1
+        sorted_values = values[order]
+        span = np.repeat(sorted_values[ends] - sorted_values[starts], lengths)
+        gap = np.zeros(count)
+        gap[1:-1] = sorted_values[2:] - sorted_values[:-2]
+        distance[order] += np.divide(gap, span, out=np.zeros(count), where=span > 0)
+        distance[order[starts]] = distance[order[ends]] = np.inf
     return distance
+
+
+def best_index(population: Population, among: NDArray[np.int64] | None = None) -> int:
+    """The row that is best by constraints, then the primary objective, then age."""
+    rows = np.arange(len(population.ids)) if among is None else among
+    order = np.lexsort((rows, population.objectives[rows, 0], population.violations[rows]))
+    return int(rows[order[0]])
 
 
 @dataclass(frozen=True)
@@ -77,11 +89,12 @@ class NSGA2:
         """See `Selection.choose`."""
         rank = ranks(population.objectives, population.violations)
         lonely = crowding(population.objectives, rank)
+        left = list(range(len(population.ids)))
         chosen: list[int] = []
-        while len(chosen) < min(count, len(population.ids)):
-            left = [index for index in range(len(population.ids)) if population.ids[index] not in chosen]
+        while left and len(chosen) < count:
             chosen.append(self._one(population, left, rank, lonely, rng))
-        return tuple(chosen)
+            left.remove(chosen[-1])
+        return tuple(population.ids[row] for row in chosen)
 
     def _one(
         self,
@@ -95,25 +108,32 @@ class NSGA2:
         if draw >= self.ranked + self.uniform and population.seed_id in population.ids:
             seed = population.ids.index(population.seed_id)
             if seed in left:
-                return population.seed_id
+                return seed
         if draw >= self.ranked:
-            return population.ids[rng.choice(left)]
-        entrants = rng.sample(left, max(1, round(self.pressure * len(left))))
+            return rng.choice(left)
+        entrants = np.array(rng.sample(left, max(1, round(self.pressure * len(left)))))
         if rng.random() < 0.5:
-            return population.ids[min(entrants, key=lambda i: (rank[i], population.objectives[i, 0], i))]
-        return population.ids[min(entrants, key=lambda i: (rank[i], -lonely[i], rng.random()))]
+            order = np.lexsort((entrants, population.objectives[entrants, 0], rank[entrants]))
+        else:
+            ties = np.array([rng.random() for _ in entrants])
+            order = np.lexsort((ties, -lonely[entrants], rank[entrants]))
+        return int(entrants[order[0]])
 
     def survive(self, population: Population, size: int) -> tuple[int, ...]:
         """The best by rank and crowding, the best by the primary objective always among them."""
-        if len(population.ids) <= size:
+        left = np.arange(len(population.ids))
+        if len(left) <= size:
             return population.ids
         rank = ranks(population.objectives, population.violations)
-        lonely = crowding(population.objectives, rank)
-        order = sorted(range(len(rank)), key=lambda i: (rank[i], -lonely[i], population.objectives[i, 0], i))
-        best = min(range(len(rank)), key=lambda i: (rank[i], population.objectives[i, 0], i))
-        kept = {best, *order[: size - 1]}
-        for index in order:
-            if len(kept) == size:
-                break
-            kept.add(index)
-        return tuple(population.ids[index] for index in sorted(kept))
+        best = np.lexsort((left, population.objectives[:, 0], rank))[0]
+        if len(left) > size + 1:
+            lonely = crowding(population.objectives, rank)
+            order = np.lexsort((left, population.objectives[:, 0], -lonely, rank))
+            kept = [best, *(row for row in order if row != best)][:size]
+            return tuple(population.ids[row] for row in sorted(kept))
+        # One too many, as after every score: of the last rank the most crowded goes.
+        last = left[(rank == rank.max()) & (left != best)]
+        if len(last) > 1:
+            lonely = crowding(population.objectives[last], np.zeros(len(last), dtype=np.int64))
+            last = last[np.lexsort((-last, -population.objectives[last, 0], lonely))]
+        return tuple(one for row, one in enumerate(population.ids) if row != last[0])
