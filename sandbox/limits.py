@@ -148,6 +148,14 @@ def proportional(pid: int) -> int:
     return resident(pid)[0]
 
 
+def memory_kills(place: str | None) -> int:
+    """How many processes the kernel has killed for memory, by a cgroup's file (either version); 0 without one."""
+    if place is None:
+        return 0
+    with open(place) as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+
+
 def tasks(pid: int) -> int:
     """Threads of a process, 0 if it is gone."""
     try:

@@ -45,6 +45,7 @@ class Settings:
         support: [path, size] of fixed files laid beside the program.
         users: [first, count] of user ids for programs, one a job in turn; null: no change of user.
         wipe: folders that programs can write to, searched for what a program's user left; only with users.
+        kills: the cgroup's file that counts memory kills, where this sandbox is alone in the cgroup; else null.
         parent: end when this process isn't our parent any more; null: only input counts.
     """
 
@@ -56,6 +57,7 @@ class Settings:
     support: list[list[Any]]
     users: list[int] | None
     wipe: list[str]
+    kills: str | None
     parent: int | None
     environment: dict[str, str]
 

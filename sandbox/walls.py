@@ -59,14 +59,16 @@ def cgroup_folders() -> Iterator[str]:
         yield from (f"{CGROUP}/{controller}{path}", f"{CGROUP}/{controller}")
 
 
+def place_of(*names: str) -> str | None:
+    """The first of these cgroup files that exists."""
+    places = (f"{folder}/{name}" for folder in cgroup_folders() for name in names)
+    return next((place for place in places if read(place) is not None), None)
+
+
 def first(*names: str) -> str | None:
     """The text of the first of these cgroup files that exists."""
-    for folder in cgroup_folders():
-        for name in names:
-            text = read(f"{folder}/{name}")
-            if text is not None:
-                return text
-    return None
+    place = place_of(*names)
+    return read(place) if place else None
 
 
 def cpus() -> float | None:
@@ -128,6 +130,7 @@ def report() -> dict[str, Any]:
         "memory": number(first("memory.max", "memory.limit_in_bytes")),
         "swap": swap(),
         "kills": first("memory.events", "memory.oom_control"),
+        "kills_at": place_of("memory.events", "memory.oom_control"),
         "processes": number(first("pids.max")),
         "cpus": cpus(),
         "interfaces": [

@@ -62,6 +62,10 @@ class Link(Protocol):
         any thread."""
         ...
 
+    def killed_for_memory(self) -> bool:
+        """Whether the runner died because memory ran out where it ran; False where that can't be told."""
+        ...
+
     def last_words(self) -> str:
         """What the runner wrote to its standard error, or else why it is gone; the end of it."""
         ...
@@ -145,6 +149,11 @@ class RunnerSandbox:
         except TimeoutError as problem:
             raise RunnerLost("the runner didn't end the job in time", called=True) from problem
         except (OSError, EOFError) as problem:
+            if link.killed_for_memory():
+                self._drop()
+                most = self._seed.limits.memory_mb
+                error = f"used more than the {most} MB of memory that it may, and ended its runner"
+                return Outcome("failed", kind="memory", error=error, rungs=tuple(rungs))
             raise RunnerLost(f"the runner ended: {link.last_words()}", called=True) from problem
         except (ValueError, TypeError, KeyError) as problem:
             raise RunnerLost(f"the runner sent what can't be read: {problem!r}", called=True) from problem
@@ -186,7 +195,7 @@ class RunnerSandbox:
 def configuration(seed: Seed, place: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The first message to a runner, as `Settings` in `sandbox/runner.py` describes it.
 
-    `place` may hold root, users, wipe, parent, environment, and `candidate` and `evaluator` with path, python,
+    `place` may hold root, users, wipe, kills, parent, environment, and `candidate` and `evaluator` with path, python,
     user, group.
     """
     candidate = {
@@ -212,6 +221,7 @@ def configuration(seed: Seed, place: Mapping[str, Any]) -> tuple[dict[str, Any],
         "support": [[path, len(content)] for path, content in seed.support.items()],
         "users": place.get("users"),
         "wipe": place.get("wipe", []),
+        "kills": place.get("kills"),
         "parent": place.get("parent"),
         "environment": {**environment(seed.limits, place["root"]), **place.get("environment", {})},
     }

@@ -73,12 +73,16 @@ class Users:
 
 @dataclass(frozen=True)
 class Container:
-    """A running container whose walls were seen to stand, and the stream to the runner in it."""
+    """A running container whose walls were seen to stand, and the stream to the runner in it.
+
+    `kills` is the file in it that counts memory kills.
+    """
 
     engine: Engine
     id: str
     users: Users
     stream: AttachedStream
+    kills: str
 
     def killed_for_memory(self) -> bool:
         """Whether the engine saw a memory kill in it: the runner itself may have been the victim."""
@@ -108,8 +112,9 @@ def start(
         stream = engine.attach(created)
         with engine.answering("start a container"):
             engine.api.start(created)
-        check_walls(_report(stream), limits)
-        return Container(engine, created, users, stream)
+        report = _report(stream)
+        check_walls(report, limits)
+        return Container(engine, created, users, stream, report["kills_at"])
     except BaseException:
         if stream is not None:
             stream.close()

@@ -48,6 +48,7 @@ def _connect(seed: Seed, engine: Engine, image: Image) -> tuple[ContainerLink, M
         "root": container.WORK,
         "users": [one.users.first, one.users.count - 1],
         "wipe": [container.WORK, "/dev/shm"],
+        "kills": one.kills,
         "candidate": {"path": ["/opt/candidate"]},
         "evaluator": {"path": ["/opt/evaluator"], "user": evaluator, "group": container.EVALUATOR_GROUP},
     }
@@ -79,6 +80,12 @@ class ContainerLink:
             # What an engine doesn't remove now is swept at the next start; the runner in it ends with its input.
             with contextlib.suppress(SandboxBroken):
                 self._container.remove()
+
+    def killed_for_memory(self) -> bool:
+        """Whether the engine saw a memory kill in the container; asked when the runner itself is gone."""
+        with contextlib.suppress(SandboxBroken):
+            return self._container.killed_for_memory()
+        return False
 
     def last_words(self) -> str:
         """The end of the runner's standard error, or else that it is gone."""

@@ -118,6 +118,10 @@ class ProcessLink:
             _end_marked(self._root)
             shutil.rmtree(self._root, ignore_errors=True)
 
+    def killed_for_memory(self) -> bool:
+        """Not to be told here: its cgroup is the user's whole session."""
+        return False
+
     def last_words(self) -> str:
         """The end of the runner's standard error, or else how it ended."""
         with contextlib.suppress(OSError, ValueError):

@@ -6,6 +6,8 @@ import socket
 
 def answer(questions):
     found = []
+    # The last of the container's users; see guided_evolution/sandbox/container.py.
+    evaluator = (os.getuid() - 10_000) // 64 * 64 + 10_000 + 63
     for place in ("/work", "/dev/shm", "/tmp", "/var/tmp", os.environ["TMPDIR"], os.getcwd()):
         try:
             names = os.listdir(place)
@@ -21,7 +23,7 @@ def answer(questions):
         try:
             with open(f"/proc/{pid}/stat") as file:
                 name, state = file.read().partition("(")[2].rpartition(")")[0::2]
-            if os.stat(f"/proc/{pid}").st_uid not in (0, EVALUATOR, os.getuid()):
+            if os.stat(f"/proc/{pid}").st_uid not in (0, evaluator, os.getuid()):
                 found.append(f"process {pid}: {name} {state.split()[0]} of {os.stat(f'/proc/{pid}').st_uid}")
         except OSError:
             pass
@@ -35,6 +37,3 @@ def answer(questions):
     if found:
         print("LEFT-BEHIND", found)
     return [1] * len(questions)
-
-
-EVALUATOR = 9_999
