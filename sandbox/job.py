@@ -46,17 +46,30 @@ class Job:
         started = time.monotonic()
         self._deadline = started + float(self._limits["seconds"])
         self._ticked, self._ticks = started, 0
+        self._kills = limits.memory_kills(self._supervisor.settings.kills)
         try:
             self._start()
             while self._verdict is None:
                 self._step()
             seconds = time.monotonic() - started
             self._end()
+            if self._called and self._killed_for_memory():
+                self._verdict = self._out_of_memory()
         except Closed as problem:
+            if self._called and self._killed_for_memory():
+                return self._message(self._out_of_memory(), time.monotonic() - started)
             return {"broken": f"a process of the sandbox is gone: {problem!r}", "called": self._called}
         finally:
             self._close()
         return self._message(self._verdict, seconds)
+
+    def _killed_for_memory(self) -> bool:
+        """Whether the kernel killed anybody for memory during this job: the program, the evaluator, a zygote."""
+        return limits.memory_kills(self._supervisor.settings.kills) > self._kills
+
+    def _out_of_memory(self) -> Verdict:
+        self._leftovers += 1  # whoever else was killed may be missed later: the client takes a new runner
+        return Verdict("failed", "memory", f"used more than the {self._limits['memory_mb']} MB of memory that it may")
 
     def _message(self, verdict: Verdict, seconds: float) -> dict[str, Any]:
         if verdict.state == "broken":
@@ -256,7 +269,8 @@ class Job:
         wipe.kill(candidate.pid)
         status = self._reap(candidate)
         if self._death is None:
-            self._death = blame.ending(status)
+            verdict = self._out_of_memory() if self._killed_for_memory() else None
+            self._death = ("memory", str(verdict.error)) if verdict else blame.ending(status)
         self._end_leftovers()
         self._to_candidate.shutdown()
 
