@@ -83,9 +83,10 @@ class EditRejected(GuidedEvolutionError):
     """An edit that can't become a program.
 
     `kind` is a short slug by which rejections are counted: ``frozen``, ``protected``, ``signature``, ``syntax``,
-    ``no-op``, ``size``, ``no-site``.
+    ``no-op``, ``size``, ``no-site``, and those of `replies.read_reply`. `summary` is what a model said that it did.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, summary: str = "") -> None:
         super().__init__(message)
         self.kind = kind
+        self.summary = summary

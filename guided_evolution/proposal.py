@@ -1,22 +1,26 @@
-"""From a proposal's row to a program: claim, let the operator edit, store what came of it. No sandbox here."""
+"""From a proposal's row to a program: claim, let an operator or a model edit, store what came of it. No sandbox here."""
 
 from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection
 
 from guided_evolution.archive import evaluations, programs, proposals, runs
+from guided_evolution.asker import Asker
 from guided_evolution.context import Contexts, RunContext
 from guided_evolution.edit import apply_edit
-from guided_evolution.errors import EditRejected
+from guided_evolution.errors import BudgetExhausted, EditRejected, WorldFailed
 from guided_evolution.genome import Genome, gene_hash
 from guided_evolution.operators import Operator
 
 SEED = "seed"
 """The operator of proposal 0: the seed program itself."""
+
+BUDGET = "budget"
+"""Kind of a rejection that is the ledger's: the run can't afford another call."""
 
 
 class _ClaimLost(Exception):
@@ -24,15 +28,30 @@ class _ClaimLost(Exception):
 
 
 class Proposer:
-    """Works off proposals; safe to use from many threads."""
+    """Works off proposals; safe to use from many threads.
 
-    def __init__(self, contexts: Contexts, operators: Mapping[str, Operator]) -> None:
+    Args:
+        operators: those that need no model.
+        asker: given a run's id, who asks its model; None for a run without one.
+    """
+
+    def __init__(
+        self,
+        contexts: Contexts,
+        operators: Mapping[str, Operator],
+        asker: Callable[[int], Asker | None] = lambda _run_id: None,
+    ) -> None:
         self._contexts = contexts
         self._archive = contexts.archive
         self._operators = operators
+        self._asker = asker
 
     def propose(self, proposal_id: int, worker_id: int) -> int | None:
-        """Settle a pending proposal; returns the id of the evaluation that it calls for, if any."""
+        """Settle a pending proposal; returns the id of the evaluation that it calls for, if any.
+
+        Raises:
+            WorldFailed: no model answers; the proposal is pending again.
+        """
         token = secrets.token_hex(8)
         claimed = self._archive.transact(
             lambda connection: proposals.claim(connection, proposal_id, worker_id, token)
@@ -43,16 +62,31 @@ class Proposer:
         try:
             genome, summary = self._make(run, claimed)
         except EditRejected as rejection:
-            kind, words = rejection.kind, str(rejection)
-            self._archive.transact(
-                lambda connection: proposals.settle(connection, claimed, "rejected", kind=kind, error=words)
-            )
+            self._reject(claimed, rejection.kind, str(rejection), rejection.summary)
             return None
+        except BudgetExhausted as exhausted:
+            self._reject(claimed, BUDGET, str(exhausted), "")
+            return None
+        except WorldFailed:
+            self._archive.transact(lambda connection: proposals.give_back(connection, claimed.id, worker_id))
+            raise
         return self._store(run, claimed, genome, summary)
+
+    def _reject(self, claimed: proposals.Claimed, kind: str, error: str, summary: str) -> None:
+        self._archive.transact(
+            lambda connection: proposals.settle(
+                connection, claimed, "rejected", kind=kind, error=error, summary=summary or None
+            )
+        )
 
     def _make(self, run: RunContext, claimed: proposals.Claimed) -> tuple[Genome, str]:
         if claimed.operator == SEED:
             return Genome.split(run.seed.program), "the seed program"
+        if claimed.operator not in self._operators:
+            asker = self._asker(claimed.run_id)
+            if asker is None or claimed.operator not in asker.operators:
+                raise EditRejected("no-operator", f"there is no operator {claimed.operator!r} here")
+            return asker.make(run, claimed)
         parents = [self._contexts.genome(program_id) for program_id in claimed.parents]
         rng = random.Random(f"{run.rng_seed}/{claimed.number}/edit")
         edit = self._operators[claimed.operator].propose(parents, run.rules, rng)

@@ -65,7 +65,7 @@ def read_reply(
         raise EditRejected(
             "no-op", "the reply changes nothing: what it holds is what the program already says"
         )
-    idea = _idea(answer)
+    idea = _said(answer)
     return Edit(edit.splices, idea or edit.summary, edit.imports)
 
 
@@ -81,7 +81,12 @@ def _answer(text: str) -> str:
     return _REASONING_END.sub("", text)
 
 
-def _idea(answer: str) -> str | None:
+def idea_of(text: str) -> str | None:
+    """What a reply says that it does, whether or not it can be used."""
+    return _said(_answer(text))
+
+
+def _said(answer: str) -> str | None:
     """What the model says that it does, if it says so on a line of its own."""
     for line in answer.split("\n")[:40]:
         if match := _IDEA.match(line):
