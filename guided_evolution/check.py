@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from guided_evolution.archive.evaluations import Result
-from guided_evolution.evaluation import EVALUATOR_FAULT, judge
+from guided_evolution.evaluation import judge
 from guided_evolution.sandbox import Job, Outcome, Purpose, Sandbox
 from guided_evolution.seed import Seed
 from guided_evolution.session import confirm_seed
@@ -25,11 +25,6 @@ class Trial:
     @property
     def scored(self) -> bool:
         return self.result.state == "scored"
-
-    @property
-    def blame(self) -> str:
-        """Who failed, in words: the evaluator or the program."""
-        return "its evaluator" if self.result.kind == EVALUATOR_FAULT else "its own program"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from guided_evolution.archive import Archive, evaluations, leases, proposals, ru
 from guided_evolution.archive.leases import Held
 from guided_evolution.budget import Budget, Spent, ending
 from guided_evolution.errors import GuidedEvolutionError, SeedError, WorldFailed
-from guided_evolution.evaluation import EVALUATOR_FAULT
+from guided_evolution.evaluation import EVALUATOR_FAULT, why_failed
 from guided_evolution.front import Member, ordered_objectives
 from guided_evolution.population import Standings
 from guided_evolution.progress import Progress, Watcher
@@ -201,9 +201,7 @@ class Controller:
     def _why_seed_failed(self) -> str:
         with self._archive.read() as connection:
             kind, error = evaluations.first_failure(connection, self._run.id)
-        where = "its evaluator" if kind == EVALUATOR_FAULT else "its own program"
-        words = f"seed {self._seed.name}: {where} fails ({kind}): {error}"
-        return f"{words}\n`guided-evolution check` with --debug shows more"
+        return f"{why_failed(self._seed.name, kind, error)}; `guided-evolution check` with --debug shows all of it"
 
     # The loop
 

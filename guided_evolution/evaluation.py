@@ -15,6 +15,7 @@ from guided_evolution.archive import evaluations, programs
 from guided_evolution.archive.evaluations import Result
 from guided_evolution.context import Contexts
 from guided_evolution.errors import SandboxBroken
+from guided_evolution.figures import gist
 from guided_evolution.sandbox import Job, Outcome, Sandbox
 from guided_evolution.score import Score
 from guided_evolution.seed import Seed
@@ -140,6 +141,12 @@ def judge(seed: Seed, outcome: Outcome, sandbox_kind: str, *, held_out: bool = F
         private=score.private,
         **common,
     )
+
+
+def why_failed(seed_name: str, kind: str, error: str) -> str:
+    """A failure of a seed's own program in half a sentence: who is to blame, and the gist of the error."""
+    blame = "its evaluator fails" if kind == EVALUATOR_FAULT else f"its own program fails ({kind})"
+    return f"seed {seed_name}: {blame}: {gist(error)}"
 
 
 def missing_metrics(seed: Seed, score: Score) -> list[str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from guided_evolution.seed import Objective
+
+_PLACE = re.compile(r'\s*File "(?:.*/)?([^"/]+)", line (\d+)')
 
 
 def shown(value: float) -> str:
@@ -43,3 +47,22 @@ def one_line(text: str, width: int = 200) -> str:
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     line = visible(line).replace("\t", " ")
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def gist(error: str, width: int = 300) -> str:
+    """An error's one line that matters: its first one, or what a traceback ends with and where that was raised."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    if not lines or not (lines[0].startswith(("Traceback", " ")) or _PLACE.match(lines[0])):
+        return one_line(error, width)
+    places = [found for line in lines if (found := _PLACE.match(line))]
+    inner = max(
+        number
+        for number, line in enumerate(lines)
+        if line.startswith((" ", "Traceback")) or _PLACE.match(line)
+    )
+    said = one_line(" ".join(line.strip() for line in lines[inner + 1 :]), width)
+    return (
+        f"{said} ({places[-1][1]}, line {places[-1][2]})"
+        if places and said
+        else said or one_line(error, width)
+    )

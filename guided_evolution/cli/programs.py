@@ -15,7 +15,7 @@ from guided_evolution.cli.opening import Named, find_program, opened
 from guided_evolution.cli.options import Place
 from guided_evolution.cli.output import console, pairs, print_json, table
 from guided_evolution.errors import ArchiveError
-from guided_evolution.figures import better, change, one_line, shown, visible
+from guided_evolution.figures import better, change, gist, one_line, shown, visible
 from guided_evolution.front import ordered_objectives
 from guided_evolution.genome import Genome, gene_diff, unified_diff
 from guided_evolution.seed import Objective, Seed
@@ -114,7 +114,7 @@ def _print_record(named: Named, program: reading.StoredProgram, genome: Genome, 
 
 def _add_score(rows: Table, one: reading.StoredEvaluation, name: str) -> None:
     if one.state == "failed":
-        rows.add_row(name, Text(f"failed ({one.kind}): {one_line(one.error or '')}", "red"))
+        rows.add_row(name, Text(f"failed ({one.kind}): {gist(one.error or '')}", "red"))
     elif one.metrics is None:
         rows.add_row(name, one.state)
     else:
