@@ -18,7 +18,8 @@ from guided_evolution.errors import ArchiveUnavailable, GuidedEvolutionError, Se
 from guided_evolution.identity import this_process
 from guided_evolution.population import Standings
 from guided_evolution.progress import Progress, Watcher, nobody
-from guided_evolution.seed import Seed, require_installed
+from guided_evolution.sandbox.choice import Opener
+from guided_evolution.seed import Seed
 from guided_evolution.selection.nsga2 import NSGA2
 from guided_evolution.version import __version__
 
@@ -87,17 +88,23 @@ def start_run(
     plan: Plan,
     *,
     rng_seed: int | None = None,
+    opener: Opener | None = None,
     command: str = "evolve",
     watch: Watcher = nobody,
     stop_hook: StopHook = no_signals,
 ) -> Finished:
     """Begin a run on `seed` and drive it until it ends.
 
+    Args:
+        opener: opens the sandboxes; None takes the process kind.
+
     Raises:
-        SeedError: the seed program fails its own evaluation.
+        SeedError: the seed program fails its own evaluation, or packages that it needs are missing.
         WorldFailed: the sandbox or the archive broke; `resume_run` goes on.
     """
     plan = _checked(plan, seed)
+    opener = opener or Opener()
+    sandbox = opener.prepare(seed)
     with archive.write() as connection:
         run = runs.create(
             connection,
@@ -105,10 +112,10 @@ def start_run(
             settings=plan.to_json(),
             rng_seed=secrets.randbits(32) if rng_seed is None else rng_seed,
             evaluation_seed=secrets.randbits(31),
-            sandbox="process",
+            sandbox=sandbox,
         )
         held = leases.take(connection, run.id, run.name, this_process(), command)
-    return _drive(archive, run, seed, plan, held, watch, stop_hook)
+    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook)
 
 
 def resume_run(
@@ -118,6 +125,7 @@ def resume_run(
     add: int = 0,
     add_seconds: float = 0.0,
     slots: int | None = None,
+    opener: Opener | None = None,
     command: str = "resume",
     watch: Watcher = nobody,
     stop_hook: StopHook = no_signals,
@@ -128,6 +136,7 @@ def resume_run(
         add: evaluations on top of the run's budget.
         add_seconds: seconds on top of it.
         slots: evaluations at once on this machine; None keeps the run's.
+        opener: opens the sandboxes; None takes the kind that the run began with.
 
     Raises:
         RunBusy: another command drives it.
@@ -143,7 +152,8 @@ def resume_run(
         runs.set_settings(connection, held, plan.to_json())
         runs.set_state(connection, held, "running", None)
         run = runs.get(connection, run.id)
-    return _drive(archive, run, seed, plan, held, watch, stop_hook)
+    opener = opener or Opener("docker" if run.sandbox.startswith("docker") else "process")
+    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook)
 
 
 def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
@@ -164,7 +174,6 @@ def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
 
 
 def _checked(plan: Plan, seed: Seed) -> Plan:
-    require_installed(seed)
     if plan.budget.target:
         metrics = [objective.metric for objective in seed.objectives]
         if plan.budget.target[0] not in metrics:
@@ -182,6 +191,7 @@ def _drive(
     seed: Seed,
     plan: Plan,
     held: leases.Held,
+    opener: Opener,
     watch: Watcher,
     stop_hook: StopHook,
 ) -> Finished:
@@ -190,13 +200,12 @@ def _drive(
     from guided_evolution.evaluation import Evaluator, SandboxPool
     from guided_evolution.operators import builtin_operators
     from guided_evolution.proposal import Proposer
-    from guided_evolution.sandbox import open_sandbox
     from guided_evolution.worker import EmbeddedWorkers
 
     contexts = Contexts(archive)
     operators = builtin_operators()
     wake = threading.Event()
-    pool = SandboxPool(lambda wanted: open_sandbox("process", wanted))
+    pool = SandboxPool(opener)
     evaluator = Evaluator(contexts, pool)
     proposer = Proposer(contexts, operators)
     embedded = EmbeddedWorkers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guided_evolution.sandbox import Sandbox
-from guided_evolution.sandbox.docker import Build, open_docker_sandbox
+from guided_evolution.sandbox.docker import open_docker_sandbox
 from guided_evolution.sandbox.process import open_process_sandbox
 from guided_evolution.seed import Seed
 from tests.docker_engine import base_image, real_engine, wheels
@@ -16,4 +16,4 @@ def open_kind(kind: str, seed: Seed) -> Sandbox:
     engine = real_engine()
     base = base_image(engine)
     engine.close()
-    return open_docker_sandbox(seed, Build(base, wheels()))
+    return open_docker_sandbox(seed, base, wheels(), print)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from guided_evolution.cli.options import Archive, InRun, Json, Place, Run, Settings, Slots, place
+from guided_evolution.cli.options import Archive, InRun, Json, Place, Run, SandboxKind, Settings, Slots, place
 from guided_evolution.version import __version__
 
 # The base class of typer's complaints has moved between its releases; it is always above BadParameter.
@@ -78,9 +78,7 @@ def evolve(
         str | None,
         typer.Option(metavar="SHARES", help="Share of proposals by operator: constant=2,crossover=1."),
     ] = None,
-    sandbox: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Where candidates run: auto, process or docker.")
-    ] = None,
+    sandbox: SandboxKind = None,
     archive: Archive = None,
     settings: Settings = None,
 ) -> None:
@@ -270,6 +268,7 @@ def check(
             "--seed", metavar="N", min=0, help="The first evaluation's seed. By default drawn anew."
         ),
     ] = None,
+    sandbox: SandboxKind = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show all that evaluator and program print and raise.")
     ] = False,
@@ -279,7 +278,14 @@ def check(
     from guided_evolution.cli import seeds
 
     raise typer.Exit(
-        seeds.check(seed, repeats=repeat, evaluation_seed=evaluation_seed, debug=debug, as_json=json)
+        seeds.check(
+            seed,
+            repeats=repeat,
+            evaluation_seed=evaluation_seed,
+            sandbox_kind=sandbox,
+            debug=debug,
+            as_json=json,
+        )
     )
 
 
@@ -297,3 +303,47 @@ def doctor(
     from guided_evolution.cli import care
 
     raise typer.Exit(care.doctor(place(context, archive, settings), run, as_json=json))
+
+
+sandboxes = typer.Typer(help="Images and containers of the Docker sandbox.", no_args_is_help=True)
+app.add_typer(sandboxes, name="sandbox", rich_help_panel=CARE)
+
+
+@sandboxes.command("build")
+def sandbox_build(
+    context: typer.Context,
+    seed: Annotated[str, typer.Argument(help="A built-in seed's name or a seed's folder.")],
+    settings: Settings = None,
+) -> None:
+    """Build the image in which a seed's candidates run, if it isn't there."""
+    from guided_evolution.cli import sandbox
+
+    sandbox.build(place(context, None, settings), seed)
+
+
+@sandboxes.command("ls")
+def sandbox_ls(json: Json = False) -> None:
+    """List the images, and the containers at work."""
+    from guided_evolution.cli import sandbox
+
+    sandbox.ls(as_json=json)
+
+
+@sandboxes.command("prune")
+def sandbox_prune() -> None:
+    """Remove what dead workers left, and the images that no container uses."""
+    from guided_evolution.cli import sandbox
+
+    sandbox.prune()
+
+
+@sandboxes.command("shell")
+def sandbox_shell(
+    context: typer.Context,
+    seed: Annotated[str, typer.Argument(help="A built-in seed's name or a seed's folder.")],
+    settings: Settings = None,
+) -> None:
+    """Open a shell where a seed's candidates run, behind the same walls and as one of their users."""
+    from guided_evolution.cli import sandbox
+
+    raise typer.Exit(sandbox.shell(place(context, None, settings), seed))

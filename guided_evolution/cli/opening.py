@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 
 from guided_evolution.archive import Archive, open_archive, reading, runs
 from guided_evolution.cli.options import Place
+from guided_evolution.cli.output import console
 from guided_evolution.errors import ArchiveError
 from guided_evolution.results import read_results
-from guided_evolution.settings import load_settings
+from guided_evolution.sandbox.choice import Opener, choose
+from guided_evolution.settings import SandboxKind, Settings, load_settings
 
 
 @contextmanager
@@ -24,6 +26,18 @@ def opened(place: Place) -> Iterator[Archive]:
         yield archive
     finally:
         archive.close()
+
+
+def sandbox_opener(settings: Settings, kind: SandboxKind, *, model_writes: bool) -> Opener:
+    """What opens sandboxes, as the settings say; tells on standard error what takes its time."""
+    err = console(stderr=True)
+    return choose(
+        kind,
+        model_writes=model_writes,
+        base_image=settings.base_image,
+        wheels=settings.wheels,
+        say=lambda said: err.print(said, style="dim"),
+    )
 
 
 @dataclass(frozen=True)

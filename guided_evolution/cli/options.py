@@ -32,6 +32,12 @@ InRun = Annotated[
     str | None,
     typer.Option("--run", metavar="RUN", help="The run that is meant. By default the newest run."),
 ]
+SandboxKind = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND", help="Where programs run: process, docker or auto (Docker where a model writes)."
+    ),
+]
 Slots = Annotated[
     int | None, typer.Option(metavar="N", help="Evaluations at once. By default one for each processor.")
 ]

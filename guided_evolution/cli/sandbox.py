@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-from guided_evolution.cli.output import console, print_json, table
 from guided_evolution.cli.options import Place
+from guided_evolution.cli.output import console, print_json, table
 from guided_evolution.sandbox import container, images
 from guided_evolution.sandbox.engine import Engine
 from guided_evolution.seed import Seed, load_seed

@@ -10,13 +10,15 @@ from rich.text import Text
 
 from guided_evolution.check import Checked, Trial, check_seed
 from guided_evolution.cli import BAD_INPUT
+from guided_evolution.cli.opening import sandbox_opener
 from guided_evolution.cli.output import console, pairs, print_json, table
 from guided_evolution.cli.report import SELF_SCORED
-from guided_evolution.figures import arrow, one_line, shown, visible
-from guided_evolution.sandbox import open_sandbox
-from guided_evolution.seed import Seed, load_seed, require_installed
+from guided_evolution.evaluation import why_failed
+from guided_evolution.figures import arrow, shown, visible
+from guided_evolution.seed import Seed, load_seed
 from guided_evolution.seed_template import write_seed
 from guided_evolution.seed_writer import Origin, read_origin
+from guided_evolution.settings import load_settings
 
 
 def init(name: str, model: Path | None) -> None:
@@ -36,16 +38,26 @@ def init(name: str, model: Path | None) -> None:
     out.print(rows)
 
 
-def check(name: str, *, repeats: int, evaluation_seed: int | None, debug: bool, as_json: bool) -> int:
+def check(
+    name: str,
+    *,
+    repeats: int,
+    evaluation_seed: int | None,
+    sandbox_kind: str | None,
+    debug: bool,
+    as_json: bool,
+) -> int:
     """Evaluate a seed's program and print what came of it; returns the exit code."""
+    settings = load_settings({"sandbox": sandbox_kind})
     seed = load_seed(name)
-    require_installed(seed)
+    opener = sandbox_opener(settings, settings.sandbox, model_writes=False)
+    opener.prepare(seed)
     origin = read_origin(Path(name)) if Path(name).is_dir() else None
     if evaluation_seed is None:
         evaluation_seed = origin.evaluation_seed if origin else secrets.randbits(31)
     err = console(stderr=True)
     tell = (lambda said: err.print(f"{said} …", style="dim")) if err.is_terminal else (lambda _said: None)
-    sandbox = open_sandbox("process", seed)
+    sandbox = opener(seed)
     try:
         checked = check_seed(seed, sandbox, first_seed=evaluation_seed, repeats=repeats, tell=tell)
     finally:
@@ -64,16 +76,9 @@ def check(name: str, *, repeats: int, evaluation_seed: int | None, debug: bool, 
 
 
 def _why(checked: Checked, failure: Trial) -> str:
-    what = "confirm" if failure is checked.confirmation else "evaluate"
-    error = one_line(_last_line(failure.result.error or ""), 300)
-    return (
-        f"seed {checked.seed.name}: {failure.blame} fails in {what} ({failure.result.kind}): {error}; "
-        "--debug shows all of it"
-    )
-
-
-def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+    words = why_failed(checked.seed.name, failure.result.kind or "unknown", failure.result.error or "")
+    where = " (in confirm)" if failure is checked.confirmation else ""
+    return f"{words}{where}; --debug shows all of it"
 
 
 def _print(checked: Checked, kind: str, origin: Origin | None) -> None:

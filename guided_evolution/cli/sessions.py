@@ -9,7 +9,7 @@ from rich.text import Text
 from guided_evolution.archive import Archive, leases, open_archive, runs
 from guided_evolution.budget import Budget, duration
 from guided_evolution.cli import WORLD_FAILED, commands
-from guided_evolution.cli.opening import opened
+from guided_evolution.cli.opening import opened, sandbox_opener
 from guided_evolution.cli.options import Place
 from guided_evolution.cli.output import console
 from guided_evolution.cli.report import print_found
@@ -20,7 +20,7 @@ from guided_evolution.progress import Progress, Watcher
 from guided_evolution.results import read_results
 from guided_evolution.seed import Seed, load_seed
 from guided_evolution.session import DEFAULT_SECONDS, Finished, Plan, StopHook, grown, resume_run, start_run
-from guided_evolution.settings import load_settings, parse_duration
+from guided_evolution.settings import SandboxKind, load_settings, parse_duration
 
 Drive = Callable[[Watcher, StopHook], Finished]
 
@@ -31,6 +31,8 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
     seed = load_seed(seed_name)
     budget = Budget(settings.evaluations, settings.time, settings.target, settings.patience)
     plan = Plan(budget, settings.slots, settings.population, tuple(settings.operators.items()))
+    opener = sandbox_opener(settings, settings.sandbox, model_writes=False)
+    opener.prepare(seed)
     archive = open_archive(settings.archive, create=True)
     try:
         return _see_through(
@@ -38,7 +40,13 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
             seed,
             budget if budget != Budget() else Budget(seconds=DEFAULT_SECONDS),
             lambda watch, hook: start_run(
-                archive, seed, plan, rng_seed=settings.rng_seed, watch=watch, stop_hook=hook
+                archive,
+                seed,
+                plan,
+                rng_seed=settings.rng_seed,
+                opener=opener,
+                watch=watch,
+                stop_hook=hook,
             ),
         )
     finally:
@@ -49,9 +57,7 @@ def resume(
     place: Place, run_name: str | None, *, add: int | None, add_time: str | None, slots: int | None
 ) -> int:
     """Go on with a run, or let a paused one go on where it runs; returns the exit code."""
-    checked = (
-        load_settings({"evaluations": add, "slots": slots}, file=place.settings) if add or slots else None
-    )
+    settings = load_settings({"evaluations": add, "slots": slots}, file=place.settings)
     if add is not None and add < 1:
         raise SettingsError(f"--add {add}: must be at least 1")
     seconds = _seconds(add_time)
@@ -63,6 +69,9 @@ def resume(
         if alive and run.state == "paused" and add is None and add_time is None:
             return commands.unpause(archive, run)
         budget = Plan.from_json(run.settings).budget
+        kind: SandboxKind = "docker" if run.sandbox.startswith("docker") else "process"
+        opener = sandbox_opener(settings, kind, model_writes=False)
+        opener.prepare(seed)
         return _see_through(
             archive,
             seed,
@@ -72,7 +81,8 @@ def resume(
                 run,
                 add=add or 0,
                 add_seconds=seconds,
-                slots=checked.slots if checked and slots else None,
+                slots=settings.slots if slots else None,
+                opener=opener,
                 watch=watch,
                 stop_hook=hook,
             ),

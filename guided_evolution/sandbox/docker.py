@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,38 @@ from guided_evolution.sandbox.patience import Patience
 from guided_evolution.seed import Seed
 
 
-@dataclass(frozen=True)
-class Build:
-    """How images are built here: on which base, from which folder of wheels (None: by the network), telling whom."""
+def prepare(seed: Seed, base_image: str | None, wheels: Path | None, say: Callable[[str], None]) -> Image:
+    """The image for programs of this seed, built now if need be; also removes what dead workers left.
 
-    base_image: str | None = None
-    wheels: Path | None = None
-    say: Callable[[str], None] = print
-
-
-def open_docker_sandbox(seed: Seed, build: Build | None = None) -> RunnerSandbox:
-    """A sandbox of the Docker kind; the image is built now if need be, the container starts with the first job.
+    Args:
+        base_image: an image with Python and pip; None takes the official one of the Python that runs here.
+        wheels: a folder of wheels to install from; None lets pip use the network.
+        say: told of the steps of a build.
 
     Raises NoEngine and SandboxBroken.
     """
-    build = build or Build()
     engine = Engine.connect()
-    image = images.ensure(engine, images.recipe(seed, build.base_image, build.wheels), seed.name, build.say)
-    container.sweep(engine)
+    try:
+        return _prepared(engine, seed, base_image, wheels, say)
+    finally:
+        engine.close()
+
+
+def open_docker_sandbox(
+    seed: Seed, base_image: str | None, wheels: Path | None, say: Callable[[str], None]
+) -> RunnerSandbox:
+    """A sandbox of the Docker kind; its container starts with the first job. Arguments and errors as in `prepare`."""
+    engine = Engine.connect()
+    image = _prepared(engine, seed, base_image, wheels, say)
     return RunnerSandbox(f"docker@{image.digest}", seed, lambda: _connect(seed, engine, image))
+
+
+def _prepared(
+    engine: Engine, seed: Seed, base_image: str | None, wheels: Path | None, say: Callable[[str], None]
+) -> Image:
+    image = images.ensure(engine, images.recipe(seed, base_image, wheels), seed.name, say)
+    container.sweep(engine)
+    return image
 
 
 def _connect(seed: Seed, engine: Engine, image: Image) -> tuple[ContainerLink, Mapping[str, Any]]:

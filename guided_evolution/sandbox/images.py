@@ -227,16 +227,25 @@ def _follow(steps: Iterator[dict[str, Any]], say: Say) -> None:
     lines: list[str] = []
     for step in steps:
         if "error" in step:
-            # pip says first what is wrong and then much that nobody needs
-            told = [line for line in lines if "ERROR" in line] or lines[-5:]
-            reason = " | ".join(told) or str(step["error"]).strip()
-            raise SandboxBroken(f"the sandbox's image can't be built: {reason}")
+            # pip says what is wrong, then the engine only that a command failed.
+            told = [line for line in lines if line.startswith("ERROR:")] or [str(step["error"]).strip()]
+            reason = " | ".join(told)
+            raise SandboxBroken(f"the sandbox's image can't be built: {reason}{_hint(reason)}")
         for line in str(step.get("stream") or step.get("status") or "").splitlines():
             line = re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
             if line:
                 lines.append(line)
                 if line.startswith(("Step ", "Collecting ", "Installing ", "Successfully ")):
                     say(line)
+
+
+def _hint(reason: str) -> str:
+    """What mends the two usual reasons: no way to a registry of images, and none to one of packages."""
+    if "FROM" in reason or "registry" in reason or "pull access" in reason or "docker.io" in reason:
+        return "; name an image with Python that this engine has: GUIDED_EVOLUTION_BASE_IMAGE"
+    if "No matching distribution" in reason or "Could not find a version" in reason:
+        return "; without network, put the wheels into a folder and name it: GUIDED_EVOLUTION_WHEELS"
+    return ""
 
 
 def _write_context(into: IO[bytes], wanted: Recipe, files: dict[str, bytes]) -> None:
