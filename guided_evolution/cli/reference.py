@@ -1,4 +1,4 @@
-"""The commands as Markdown: `python -m guided_evolution.cli.reference docs/cli.md` renews the second half of that page."""
+"""The commands as Markdown: `python -m guided_evolution.cli.reference docs/cli.md` renews that page behind its mark."""
 
 from __future__ import annotations
 
