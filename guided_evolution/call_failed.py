@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,7 @@ _DROPPED = ("ReadError", "WriteError", "RemoteProtocolError", "ClientPayloadErro
 _MISREAD = (
     "JSONDecodeError KeyError IndexError TypeError AttributeError ValueError ValidationError UnicodeDecodeError"
 ).split()
+_INVALID = re.compile(r"(empty or )?invalid response( object)?\b", re.IGNORECASE)
 _CONTEXT = re.compile(
     r"context.{0,20}(length|window|size)|too many (input )?tokens|prompt is too long|maximum.{0,20}tokens",
     re.IGNORECASE,
@@ -83,7 +85,7 @@ def classify(error: BaseException) -> CallFailed:
     status = getattr(error, "status_code", None)
     if any("Timeout" in name for name in names) or status == 408:
         return CallFailed("timeout", "no answer in time", charged=True)
-    if names & set(_MISREAD):
+    if names & set(_MISREAD) or _INVALID.search(str(error)):
         return CallFailed("unreadable", "the provider's answer can't be read", charged=True)
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     if isinstance(status, int) and 400 <= status < 600:
@@ -100,6 +102,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(chain: Sequence[BaseException], otherwise: str) -> str:
+    for one in chain:
+        if isinstance(one, ConnectionError) and one.errno:
+            return f"{otherwise} ({os.strerror(one.errno)})"
     for one in chain:
         if isinstance(one, OSError) and one.strerror:
             return f"{otherwise} ({_short(one.strerror)})"

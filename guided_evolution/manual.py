@@ -95,7 +95,7 @@ class Manual:
                 raise BadInput(f"--model manual: {place} can't be read: {error.strerror}") from error
             self._stopping.wait(_LOOK_SECONDS)
         raise ModelUnavailable(
-            "the run stopped while a reply was awaited; the prompt's file stays, resume goes on with it"
+            "the run stopped while a reply was awaited; resume goes on with the same files"
         )
 
 

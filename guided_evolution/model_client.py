@@ -166,7 +166,7 @@ class Client:
             raise ModelUnavailable("the run stopped while a model was asked") from error
         except TimeoutError as error:
             future.cancel()
-            raise CallFailed("timeout", f"no answer within {seconds:.0f} s", charged=True) from error
+            raise CallFailed("timeout", f"no answer within {seconds:g} s", charged=True) from error
         finally:
             with self._lock:
                 self._flying.discard(future)
@@ -185,7 +185,7 @@ class Client:
                     **arguments, timeout=seconds + _GRACE_SECONDS, logger_fn=sent
                 )
         except TimeoutError as error:
-            raise CallFailed("timeout", f"no answer within {seconds:.0f} s", charged=True) from error
+            raise CallFailed("timeout", f"no answer within {seconds:g} s", charged=True) from error
         except Exception as error:  # noqa: BLE001 - litellm lets errors of any type through; each becomes one of ours
             return self._salvaged(sent, error)
         if not sent.parameters:

@@ -62,7 +62,7 @@ def patiently(
         if asked is not None:
             return asked + (random.uniform(0.0, 0.25) if asked else 0.0)
         longest = min(patience.longest_wait, patience.first_wait * 2 ** min(state.attempt_number - 1, 30))
-        return longest * random.uniform(0.5, 1.0)
+        return float(longest * random.uniform(0.5, 1.0))
 
     charged = 0
 

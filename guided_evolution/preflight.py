@@ -1,4 +1,4 @@
-"""Before anything is spent: has each model a key, does its address answer, and how much does it read? Free of charge."""
+"""Before anything is spent: has each model a key, does its address answer, how much does it read? Costs nothing."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def look_at(
     if problems and len(problems) == len(plan.specs):
         kind = type(problems[0]) if len({type(one) for one in problems}) == 1 else ModelUnavailable
         raise kind("; ".join(map(str, problems)))
-    for problem in problems:
-        notice(str(problem))
+    for one in problems:
+        notice(str(one))
     return plan
 
 

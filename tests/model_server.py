@@ -91,7 +91,7 @@ Script = Callable[[Messages], "str | Behaviour"]
 
 @dataclass(frozen=True)
 class Request:
-    """What arrived."""
+    """What arrived; names of headers are in small letters."""
 
     method: str
     path: str
@@ -233,7 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._play(request)
 
     def _record(self, body: dict[str, Any]) -> Request:
-        request = Request(self.command, self.path, dict(self.headers), body, time.monotonic())
+        request = Request(
+            self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body, time.monotonic()
+        )
         with self.server.owner.lock:
             self.server.owner.requests.append(request)
         return request
