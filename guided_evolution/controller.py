@@ -10,21 +10,23 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sqlalchemy import Connection
 
-from guided_evolution.archive import Archive, evaluations, leases, proposals, runs, workers
+from guided_evolution.archive import Archive, evaluations, history, leases, proposals, runs, workers
 from guided_evolution.archive.leases import Held
 from guided_evolution.budget import Budget, Spent, ending
 from guided_evolution.errors import GuidedEvolutionError, SeedError, WorldFailed
 from guided_evolution.evaluation import EVALUATOR_FAULT, why_failed
 from guided_evolution.front import Member, ordered_objectives
+from guided_evolution.pace import Pace
 from guided_evolution.population import Standings
 from guided_evolution.progress import Progress, Watcher
-from guided_evolution.proposal import SEED
+from guided_evolution.proposal import BUDGET, SEED
 from guided_evolution.seed import Seed
+from guided_evolution.trials import REMEMBERED, Material, Trials
 
 _HOUSEKEEPING_SECONDS = 1.0
 _LONGEST_WAIT = 0.25
@@ -68,10 +70,27 @@ class Search:
     Attributes:
         operators: parents needed and share of proposals, by operator name.
         at_once: proposals whose outcome may be open at the same time. With 1, the same seed gives the same run.
+        bases: what the operators that ask a model begin from: a ``scored`` program, the ``seed`` or a ``failed`` one.
+        calls: proposals that may be at work at a model at once; 0 for a run without one.
+        slots: evaluations at once.
+        inspirations: other programs that a prompt shows.
     """
 
     operators: Mapping[str, tuple[int, float]]
     at_once: int
+    bases: Mapping[str, str] = field(default_factory=dict)
+    calls: int = 0
+    slots: int = 1
+    inspirations: int = 2
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A child to be made: by which operator, from which parents, with what in the prompt."""
+
+    operator: str
+    parents: tuple[int, ...]
+    material: Material | None = None
 
 
 @dataclass(frozen=True)
@@ -115,11 +134,15 @@ class Controller:
         self._failures: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self._finished_at: deque[float] = deque(maxlen=200)
+        self._trials = Trials()
+        self._pace = Pace(search.calls)
+        self._exhausted: str | None = None
         self._wish: str | None = None
         self._paused = False
         self._ticked = time.monotonic()
         self._kept_house = 0.0
         self._looked = 0.0
+        self._closing = False
         self._heartbeats_count_from = 0.0
 
     def ask_to_stop(self, why: str) -> None:
@@ -157,6 +180,10 @@ class Controller:
                 if key[0] in ("scored", "failed")
             }
             settled = proposals.counts(connection, self._run.id)
+            if self._search.bases:
+                for past in history.recent(connection, self._run.id, REMEMBERED):
+                    base = () if past.base is None else (past.base,)
+                    self._trials.tell(past.proposal_id, past.operator, base, past.state, past.program_id)
             # Of the same moment as the counts: workers elsewhere finish things meanwhile.
             self._open = {row_id for row_id, _ in proposals.open_ids(connection, self._run.id)}
             self._next_number = proposals.last_number(connection, self._run.id) + 1
@@ -164,7 +191,11 @@ class Controller:
             {kind or "unknown": n for (state, kind), n in final.items() if state == "failed"}
         )
         self._rejected.update(
-            {kind or "known": n for (state, kind), n in settled.items() if state in ("rejected", "known")}
+            {
+                kind or "known": n
+                for (state, kind), n in settled.items()
+                if state in ("rejected", "known") and kind != BUDGET
+            }
         )
         self._spent = replace(
             self._spent, evaluations=sum(final.values()), unproductive=self._rejected.total()
@@ -190,7 +221,7 @@ class Controller:
     def _prove_seed(self) -> None:
         """The seed program is scored before anything is made of it."""
         if self._next_number == 0:
-            self._write_proposals([(SEED, ())])
+            self._write_proposals([Chosen(SEED, ())])
         while self._standings.seed_member is None and self._wish is None and self._dispatch.trouble is None:
             self._wait()
             self._take_in()
@@ -213,33 +244,87 @@ class Controller:
         if self._failures[EVALUATOR_FAULT]:
             return Ending("failed", "the evaluator raised; " + self._why_seed_failed())
         reason = ending(self._budget, self._spent, self._seed, self._best())
+        if reason is None and self._exhausted is not None and not self._open:
+            reason = self._exhausted
         return Ending("finished", reason) if reason else None
 
     def _propose_more(self) -> None:
-        if self._paused:
+        if self._paused or self._exhausted is not None:
             return
-        room = self._dispatch.at_once(self._search.at_once) - len(self._open)
+        room = self._room()
         if self._budget.evaluations is not None:
             room = min(room, self._budget.evaluations - self._spent.evaluations - len(self._open))
         if room > 0:
             self._write_proposals([self._choose(self._next_number + offset) for offset in range(room)])
 
-    def _choose(self, number: int) -> tuple[str, tuple[int, ...]]:
+    def _choose(self, number: int) -> Chosen:
         rng = random.Random(f"{self._run.rng_seed}/{number}/choice")
         able = {
             name: share
             for name, (parents, share) in self._search.operators.items()
-            if parents <= len(self._standings.members)
+            if parents <= self._standings.parents_at(number)
+            and (self._search.bases.get(name) != "failed" or self._trials.has_failed)
         }
         operator = rng.choices(list(able), weights=list(able.values()))[0]
-        return operator, self._standings.choose(self._search.operators[operator][0], rng)
+        count = self._search.operators[operator][0]
+        base = self._search.bases.get(operator)
+        if base is None:
+            return Chosen(operator, self._standings.choose(count, rng, number))
+        parents = self._parents(base, count, rng, number)
+        return Chosen(operator, parents, self._material(parents, rng))
 
-    def _write_proposals(self, chosen: Sequence[tuple[str, tuple[int, ...]]]) -> None:
+    def _parents(self, base: str, count: int, rng: random.Random, number: int) -> tuple[int, ...]:
+        """The parents of a question to a model; of two, either may be the base."""
+        if base == "seed" and self._standings.seed_member is not None:
+            return (self._standings.seed_member.program_id,)
+        if base == "failed":
+            failed = self._trials.failed()
+            self._trials.repaired(failed)
+            return (failed,)
+        parents = self._standings.choose(count, rng, number)
+        return parents if rng.random() < 0.5 else parents[::-1]
+
+    def _material(self, parents: tuple[int, ...], rng: random.Random) -> Material:
+        """What the prompt shows besides the parents: what was tried from the base, and some of the best others."""
+        others = {member.program_id for member in (*self._standings.front, *self._standings.members)}
+        others -= {*parents, self._seed_id()}
+        shown = rng.sample(sorted(others), min(self._search.inspirations, len(others)))
+        best = self._standings.best
+        return self._trials.material(
+            parents[0],
+            inspirations=shown,
+            best=None if best is None else best.program_id,
+            seed=self._seed_id(),
+        )
+
+    def _seed_id(self) -> int | None:
+        seed = self._standings.seed_member
+        return None if seed is None else seed.program_id
+
+    def _room(self) -> int:
+        """Proposals that may be written now, whatever the budget says."""
+        search = self._search
+        if not search.calls or search.at_once == 1:
+            return self._dispatch.at_once(search.at_once) - len(self._open)
+        room = self._dispatch.at_once(self._pace.open_at_once(search.slots)) - len(self._open)
+        if room <= 0 or self._dispatch.elsewhere:
+            return room
+        with self._archive.read() as connection:
+            return min(room, search.calls - proposals.open_count(connection, self._run.id))
+
+    def _write_proposals(self, chosen: Sequence[Chosen]) -> None:
         def add(connection: Connection) -> list[int]:
             leases.check(connection, self._held)
             return [
-                proposals.add(connection, self._run.id, number, operator, parents)
-                for number, (operator, parents) in enumerate(chosen, self._next_number)
+                proposals.add(
+                    connection,
+                    self._run.id,
+                    number,
+                    one.operator,
+                    one.parents,
+                    None if one.material is None else one.material.to_json(),
+                )
+                for number, one in enumerate(chosen, self._next_number)
             ]
 
         ids = self._archive.transact(add)
@@ -270,6 +355,12 @@ class Controller:
             self._watch(self.progress())
 
     def _count(self, one: proposals.Settled) -> None:
+        if one.kind == BUDGET:
+            self._exhausted = one.error or "the budget for model calls is used up"
+            return
+        self._pace.tell(one)
+        if self._search.bases:
+            self._trials.tell(one.proposal_id, one.operator, one.parents, one.state, one.program_id)
         if one.state in ("rejected", "known"):
             self._rejected[one.kind or "known"] += 1
             in_a_row = self._spent.unproductive_in_a_row + 1
@@ -314,7 +405,8 @@ class Controller:
         self._dispatch.send_evaluations(lost)
         for row_id, kind in commands:
             self._obey(kind, row_id)
-        self._dispatch.tend()
+        if not self._paused and not self._closing:
+            self._dispatch.tend()
         self._watch(self.progress())
 
     def _obey(self, command: str, row_id: int) -> None:
@@ -336,6 +428,7 @@ class Controller:
 
     def _close(self, end: Ending) -> Ending:
         """Finish what is at work, take it in, and write down how it ended."""
+        self._closing = True
         if self._dispatch.elsewhere:  # of a paused run nothing new is claimed
             self._archive.transact(
                 lambda connection: runs.set_state(connection, self._held, "paused", end.reason)
@@ -367,6 +460,7 @@ class Controller:
             return [known.get(one) or self._confirmation(connection, one, seed) for one in program_ids]
 
         ids = self._archive.transact(add)
+        self._closing = False
         self._dispatch.reopen()
         self._dispatch.send_evaluations(ids)
         while self._wish is None and self._dispatch.trouble is None:

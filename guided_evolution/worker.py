@@ -1,4 +1,4 @@
-"""The Celery apps and their two tasks. A message carries one id; what comes of it is a row in the archive."""
+"""The workers of a run that has no others: threads of its own process."""
 
 from __future__ import annotations
 
@@ -9,43 +9,15 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakMethod
 
-from celery import Celery
-
 from guided_evolution.archive import Archive, workers
 from guided_evolution.errors import GuidedEvolutionError
 from guided_evolution.identity import this_process
+from guided_evolution.queues import make_app, start_worker
 
 _HEARTBEAT_SECONDS = 5.0
 _PROPOSE_THREADS = 2
 
 Task = Callable[[int, int], int | None]
-
-
-def make_app(queue: str, broker: str, body: Callable[[int], None]) -> Celery:
-    """A Celery app that consumes one queue. Two workers of one app in a process would both consume the last queue."""
-    app = Celery(f"guided-evolution-{queue}", broker=broker, set_as_current=False)
-    app.conf.update(
-        task_default_queue=queue,
-        task_ignore_result=True,
-        task_acks_late=True,
-        worker_prefetch_multiplier=1,
-        worker_redirect_stdouts=False,
-        worker_hijack_root_logger=False,
-        worker_enable_remote_control=False,
-        worker_send_task_events=False,
-        broker_transport_options={"polling_interval": 0.01},
-        broker_connection_retry_on_startup=True,
-        accept_content=["json"],
-        task_serializer="json",
-    )
-
-    # Workers of one process look tasks up in the app that started last, so each task has a name of its own there and
-    # is shared (Celery's default) with the apps that come after.
-    @app.task(name=queue)  # type: ignore[untyped-decorator]
-    def work(row_id: int) -> None:
-        body(row_id)
-
-    return app
 
 
 class EmbeddedWorkers:
@@ -84,8 +56,8 @@ class EmbeddedWorkers:
         mark = secrets.token_hex(4)
         me = this_process()
         with self._archive.write() as connection:
-            propose_id = workers.enlist(connection, me, "propose", _PROPOSE_THREADS, self._version)
-            evaluate_id = workers.enlist(connection, me, "evaluate", self._slots, self._version)
+            propose_id = workers.enlist(connection, me, "own-propose", _PROPOSE_THREADS, self._version)
+            evaluate_id = workers.enlist(connection, me, "own-evaluate", self._slots, self._version)
         self.worker_ids = [propose_id, evaluate_id]
         self._queues = (f"propose-{mark}", f"evaluate-{mark}")
         # Celery keeps task functions for good; what they reach must not be kept with them.
@@ -102,8 +74,8 @@ class EmbeddedWorkers:
         for name in ("celery", "kombu"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._controllers = [
-            _start_worker(self._proposing, _PROPOSE_THREADS if self._slots > 1 else 1),
-            _start_worker(self._evaluating, self._slots),
+            start_worker(self._proposing, _PROPOSE_THREADS if self._slots > 1 else 1),
+            start_worker(self._evaluating, self._slots),
         ]
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
 
@@ -187,19 +159,6 @@ def _as_ours(error: Exception) -> GuidedEvolutionError:
     return wrapped
 
 
-def _call(method: WeakMethod[Callable[[int, int], None]], row_id: int, worker_id: int) -> None:
+def _call(method: WeakMethod[Any], row_id: int, worker_id: int) -> None:
     if (handle := method()) is not None:
         handle(row_id, worker_id)
-
-
-def _start_worker(app: Celery, threads: int) -> Any:
-    controller = app.WorkController(
-        pool_cls="threads",
-        concurrency=threads,
-        without_heartbeat=True,
-        without_mingle=True,
-        without_gossip=True,
-        loglevel="CRITICAL",
-    )
-    threading.Thread(target=controller.start, daemon=True, name=f"{app.main}-worker").start()
-    return controller

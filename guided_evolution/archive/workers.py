@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, insert, literal_column, select, update
+from sqlalchemy import Connection, func, insert, literal_column, select, update
 
 from guided_evolution.archive import evaluations, proposals
 from guided_evolution.archive.clock import now
 from guided_evolution.archive.tables import Evaluation, Proposal, Worker
 from guided_evolution.identity import Identity, is_dead
+from guided_evolution.version import __version__
 
 _worker = Worker.__table__  # type: ignore[attr-defined]
 _proposal = Proposal.__table__  # type: ignore[attr-defined]
@@ -76,3 +78,27 @@ def sweep(
     if not dead:
         return [], []
     return proposals.lose(connection, run_id, dead), evaluations.lose(connection, run_id, dead)
+
+
+def leave(connection: Connection, worker_id: int, note: str | None = None) -> None:
+    """Write down that a worker ended in order, and why if there is more to say."""
+    values: dict[str, Any] = {"ended_at": now()} | ({"note": note} if note else {})
+    connection.execute(update(_worker).where(_worker.c.id == worker_id).values(**values))
+
+
+def report(
+    connection: Connection, worker_id: int, *, done: int, failed: int, per_minute: float, note: str | None
+) -> None:
+    """Show that a worker lives, and what it has done so far."""
+    statement = update(_worker).where(_worker.c.id == worker_id)
+    counts = {"done": done, "failed": failed, "per_minute": per_minute, "note": note}
+    connection.execute(statement.values(heartbeat_at=now(), **counts))
+
+
+def slots(connection: Connection) -> dict[str, int]:
+    """Slots of the living workers of this very version, by queue."""
+    living = (_worker.c.ended_at.is_(None), _worker.c.heartbeat_at > now() - DEAD_AFTER)
+    statement = select(_worker.c.queue, func.sum(_worker.c.slots)).where(
+        *living, _worker.c.version == __version__
+    )
+    return {queue: int(count) for queue, count in connection.execute(statement.group_by(_worker.c.queue))}
