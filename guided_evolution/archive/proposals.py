@@ -252,6 +252,12 @@ def running(connection: Connection, run_id: int) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
+def open_count(connection: Connection, run_id: int) -> int:
+    """How many proposals of the run wait for a worker or are in its hands; not those whose program exists."""
+    statement = select(func.count()).select_from(_proposal).where(_is_open, _proposal.c.run_id == run_id)
+    return int(connection.execute(statement).scalar_one())
+
+
 def last_number(connection: Connection, run_id: int) -> int:
     """The highest proposal number of the run, -1 if it has none."""
     number = connection.execute(
