@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from guided_evolution.archive import Archive, completions, open_archive, proposals, runs
 from guided_evolution.archive.completions import Spent, Stored
 from guided_evolution.ensemble import Ensemble
@@ -71,6 +73,13 @@ class ModelRun:
         with self.archive.write() as connection:
             proposal_id = proposals.add(connection, self.run.id, self._number, "mutate", [])
         return Call(self.run.id, proposal_id, purpose, turn)
+
+    def number_of(self, proposal_id: int) -> int:
+        """The number of a proposal of this run."""
+        with self.archive.read() as connection:
+            return connection.execute(
+                text("SELECT number FROM proposal WHERE id = :id"), {"id": proposal_id}
+            ).scalar_one()
 
     def ask(self, model: Any, call: Call | None = None, **parameters: Any) -> Reply:
         """One call, for a new proposal unless given."""
