@@ -5,33 +5,19 @@ All checks look at the result, not at the splices, so that no kind of edit can s
 
 from __future__ import annotations
 
-import ast
-import re
-import warnings
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from guided_evolution.errors import EditRejected
-from guided_evolution.evolvable import (
-    END,
-    START,
-    FrozenRules,
-    frozen_genes,
-    full_name,
-    main_blocks,
-    segments,
-)
-from guided_evolution.genome import Gene, Genome, lines_of, tree_of
+from guided_evolution.evolvable import END, START, FrozenRules, frozen_genes, full_name, main_blocks, segments
+from guided_evolution.genome import Genome
 from guided_evolution.imports import with_imports
-from guided_evolution.promises import signature, times_bound
+from guided_evolution.layout import Layout
+from guided_evolution.pieces import Problem, lines_of, problem_of
+from guided_evolution.promises import signature, star_imports, times_bound
 from guided_evolution.skeleton import first_difference, skeleton
 
 __all__ = ["Edit", "FrozenRules", "Splice", "apply_edit"]
-
-_FILE = "<candidate>"  # under this name the compiler's warnings about candidates are told apart, and silenced
-warnings.filterwarnings("ignore", module=re.escape(_FILE))
 
 
 @dataclass(frozen=True)
@@ -61,17 +47,17 @@ def apply_edit(genome: Genome, edit: Edit, rules: FrozenRules) -> Genome:
     child = _spliced(genome, edit)
     for path in dict.fromkeys(path for path, _ in edit.imports):
         wanted = [statement for one, statement in edit.imports if one == path]
-        child = child.replace(path, with_imports(child, path, wanted, rules))
+        child = child.splice(path, with_imports(child, path, wanted, rules))
     changed = [path for path in child.paths if child.text(path) != genome.text(path)]
     if not changed:
         raise EditRejected("no-op", "the edit leaves the program as it is; change something")
     _check_size(child, rules)
     for path in changed:
         old, new = genome.text(path), child.text(path)
-        _check_syntax(path, new)
+        _check_syntax(path, new, genome.layouts[path], child.layouts[path])
         _check_lines(path, old, new)
-        _check_structure(path, old, new)
-        _check_main_blocks(path, old, new)
+        _check_structure(path, genome, child)
+        _check_main_blocks(path, genome, child)
     _check_frozen_genes(genome, child, rules)
     _check_bound_names(genome, child, rules)
     if child.fingerprint == genome.fingerprint:
@@ -87,16 +73,14 @@ def _spliced(genome: Genome, edit: Edit) -> Genome:
     for path in dict.fromkeys(splice.path for splice in edit.splices):
         if path not in genome.paths:
             raise EditRejected("syntax", f"the program has no file {path}; it has {', '.join(genome.paths)}")
-        text = genome.text(path)
-        parts, at = [], 0
-        for splice in sorted(
-            (one for one in edit.splices if one.path == path), key=lambda one: (one.start, one.end)
-        ):
-            if not at <= splice.start <= splice.end <= len(text):
+        cuts = [(one.start, one.end, one.text) for one in edit.splices if one.path == path]
+        cuts.sort(key=lambda cut: cut[:2])
+        at = 0
+        for start, end, _ in cuts:
+            if not at <= start <= end <= len(genome.text(path)):
                 raise EditRejected("syntax", f"{path}: two changes overlap, or one lies outside the file")
-            parts += [text[at : splice.start], splice.text]
-            at = splice.end
-        child = child.replace(path, "".join([*parts, text[at:]]))
+            at = end
+        child = child.splice(path, cuts)
     return child
 
 
@@ -109,30 +93,28 @@ def _check_size(child: Genome, rules: FrozenRules) -> None:
         )
 
 
-def _check_syntax(path: str, text: str) -> None:
+def _check_syntax(path: str, text: str, old: Layout | None, new: Layout | None) -> None:
     if not path.endswith(".py"):
         return
-    try:
-        _compiled(text)
-    except SyntaxError as problem:
-        number = problem.lineno or 1
-        lines = lines_of(text)
-        shown = lines[number - 1].strip()[:100] if 0 < number <= len(lines) else ""
-        raise EditRejected("syntax", f"{path}:{number}: {problem.msg}: {shown}") from None
-    except UnicodeEncodeError:
+    problem = problem_of(text) if new is None else _piece_problem(text, old, new)
+    if problem is not None:
+        shown = (lines_of(text)[max(problem.line, 1) - 1 :] or [""])[0].strip()[:100]
+        where = f"{path}:{problem.line}" if problem.line else path
         raise EditRejected(
-            "syntax", f"{path}: holds bytes that aren't UTF-8, so Python can't read it"
-        ) from None
-    except (ValueError, RecursionError, MemoryError) as problem:
-        raise EditRejected(
-            "syntax", f"{path}: can't be compiled ({problem or 'nested too deeply'})"
-        ) from None
+            "syntax", f"{where}: {problem.message}" + (f": {shown}" if shown and problem.line else "")
+        )
 
 
-@lru_cache(maxsize=64)
-def _compiled(text: str) -> None:
-    """Raises what the compiler does, which also refuses what only parses, as a return outside a function."""
-    compile(text.removeprefix("\ufeff"), _FILE, "exec", dont_inherit=True)
+def _piece_problem(text: str, old: Layout | None, new: Layout) -> Problem | None:
+    """What the compiler refuses although it parses; pieces of the old layout were judged before."""
+    known = {id(piece) for piece in old.pieces} if old is not None else set()
+    at = 0
+    for piece in new.pieces:
+        if piece.problem is not None and id(piece) not in known:
+            line = piece.problem.line and at + piece.problem.line
+            return Problem(piece.problem.message, line)
+        at += piece.lines
+    return problem_of(text) if any(piece.needs_all for piece in new.pieces) else None
 
 
 def _check_lines(path: str, old: str, new: str) -> None:
@@ -158,15 +140,14 @@ def _check_lines(path: str, old: str, new: str) -> None:
     )
 
 
-def _check_structure(path: str, old: str, new: str) -> None:
-    if START not in old and END not in old:
+def _check_structure(path: str, genome: Genome, child: Genome) -> None:
+    before, after = genome.layouts[path], child.layouts[path]
+    marked = START in genome.text(path) or END in genome.text(path)
+    if not marked or before is None or after is None:
         return
-    before, after = tree_of(path, old), tree_of(path, new)
-    if before is None or after is None:
-        return
-    line = first_difference(skeleton(old, before), skeleton(new, after))
+    line = first_difference(skeleton(before), skeleton(after))
     if line is not None:
-        shown = (lines_of(new)[line - 1 : line] or [""])[0].strip()[:100]
+        shown = (lines_of(child.text(path))[line - 1 : line] or [""])[0].strip()[:100]
         raise EditRejected(
             "frozen",
             f"{path}:{line}: the edit changes what frozen lines belong to (near {shown!r}); statements, strings "
@@ -174,18 +155,21 @@ def _check_structure(path: str, old: str, new: str) -> None:
         )
 
 
-def _check_main_blocks(path: str, old: str, new: str) -> None:
-    before = [old[first:behind].rstrip() for first, behind in main_blocks(old, tree_of(path, old))]
-    after = [new[first:behind].rstrip() for first, behind in main_blocks(new, tree_of(path, new))]
+def _check_main_blocks(path: str, genome: Genome, child: Genome) -> None:
+    before, after = (
+        [one.text(path)[first:behind].rstrip() for first, behind in main_blocks(one.layouts[path])]
+        for one in (genome, child)
+    )
     if before != after:
         what = "keep it as it is" if before else "leave it out, the program is only ever imported"
         raise EditRejected("frozen", f'{path}: the `if __name__ == "__main__":` block is frozen; {what}')
 
 
 def _check_frozen_genes(genome: Genome, child: Genome, rules: FrozenRules) -> None:
-    after: dict[str, Gene] | None = None
+    if not rules.frozen:
+        return
+    after = {gene.name: gene for gene in child.genes}
     for gene in frozen_genes(genome, rules.frozen):
-        after = after if after is not None else {one.name: one for one in child.genes}
         if gene.name not in after:
             raise EditRejected(
                 "frozen", f"{gene.name} is frozen and must stay; it is gone or has another name"
@@ -203,12 +187,12 @@ def _kept(source: str) -> str:
 
 def _check_bound_names(genome: Genome, child: Genome, rules: FrozenRules) -> None:
     """Protected names are bound once and keep their parameters; frozen definitions are bound as often as before."""
-    promised = [full_name(name, genome.paths) for name in rules.protected]
-    for name, is_promise in _unique([(name, True) for name in promised], _frozen_definitions(genome, rules)):
+    promised = dict.fromkeys((full_name(name, genome.paths) for name in rules.protected), True)
+    for name, is_promise in {**dict.fromkeys(_frozen_definitions(genome, rules), False), **promised}.items():
         path, _, dotted = name.partition("::")
         if path not in child.paths or child.text(path) == genome.text(path):
             continue
-        old, new = tree_of(path, genome.text(path)), tree_of(path, child.text(path))
+        old, new = genome.layouts[path], child.layouts[path]
         if new is None:
             continue
         count, allowed = (
@@ -221,13 +205,13 @@ def _check_bound_names(genome: Genome, child: Genome, rules: FrozenRules) -> Non
             raise EditRejected(kind, f"{path}: {dotted} is {kind} and must be bound exactly once; it {how}")
         if is_promise and old is not None:
             _check_signature(path, dotted, old, new)
-        if _star_imports(new) - (_star_imports(old) if old is not None else set()):
+        if star_imports(new) - (star_imports(old) if old is not None else frozenset()):
             raise EditRejected(
                 kind, f"{path}: `import *` could bind {dotted}, which is {kind}; import single names"
             )
 
 
-def _check_signature(path: str, dotted: str, old: ast.Module, new: ast.Module) -> None:
+def _check_signature(path: str, dotted: str, old: Layout, new: Layout) -> None:
     before, after = signature(old, dotted), signature(new, dotted)
     if before is not None and before != after:
         raise EditRejected(
@@ -236,32 +220,15 @@ def _check_signature(path: str, dotted: str, old: ast.Module, new: ast.Module) -
         )
 
 
-def _frozen_definitions(genome: Genome, rules: FrozenRules) -> list[tuple[str, bool]]:
+def _frozen_definitions(genome: Genome, rules: FrozenRules) -> list[str]:
     """The functions, classes and methods that nothing may bind anew because their lines are frozen."""
     genes = frozen_genes(genome, rules.frozen)
     for path, text in genome.files:
         closed = [span for free, span in segments(text) if not free]
         if closed and path.endswith(".py"):
+            inside = (gene for gene in genome.genes if gene.path == path)
             genes += [
-                gene
-                for gene in genome.genes
-                if gene.path == path and any(first <= gene.start < behind for first, behind in closed)
+                gene for gene in inside if any(first <= gene.start < behind for first, behind in closed)
             ]
     names = [gene.name.partition("#")[0] for gene in genes if "::" in gene.name]
-    return [(name, False) for name in names if "<" not in name]
-
-
-def _unique(*lists: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:
-    found: dict[str, bool] = {}
-    for one in lists:
-        for name, is_promise in one:
-            found.setdefault(name, is_promise)
-    return list(found.items())
-
-
-def _star_imports(tree: ast.Module) -> set[str]:
-    return {
-        f"{'.' * node.level}{node.module or ''}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
-    }
+    return [name for name in names if "<" not in name]

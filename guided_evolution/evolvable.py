@@ -6,11 +6,11 @@ rules name, and blocks under `if __name__ == "__main__":`.
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from functools import lru_cache
 
-from guided_evolution.genome import Gene, Genome, lines_of, tree_of
+from guided_evolution.genome import Gene, Genome, lines_of
+from guided_evolution.layout import Layout
 
 START, END = "EVOLVE-BLOCK-START", "EVOLVE-BLOCK-END"
 
@@ -29,7 +29,7 @@ class FrozenRules:
 
 def evolvable_spans(genome: Genome, path: str, rules: FrozenRules) -> tuple[Span, ...]:
     """The parts of a file that an edit may touch, in order, whole lines each; empty where all is frozen."""
-    return _spans(path, genome.text(path), genome.paths[0], rules.frozen)
+    return _spans(genome, path, rules.frozen)
 
 
 def is_evolvable(spans: tuple[Span, ...], start: int, end: int) -> bool:
@@ -55,6 +55,8 @@ def evolvable_genes(genome: Genome, rules: FrozenRules) -> dict[str, bool]:
 def frozen_genes(genome: Genome, frozen: tuple[str, ...]) -> list[Gene]:
     """The genes that these names freeze: a gene's name, a class's (with all its methods) or a file's path."""
     named = {full_name(one, genome.paths) for one in frozen}
+    if not named:
+        return []
     return [gene for gene in genome.genes if named & _names_of(gene)]
 
 
@@ -82,12 +84,15 @@ def segments(text: str) -> list[tuple[bool, Span]]:
     return found
 
 
-def main_blocks(text: str, tree: ast.Module | None) -> list[Span]:
+def main_blocks(layout: Layout | None) -> list[Span]:
     """The spans of the top-level blocks under `if __name__ == "__main__":`, whole lines."""
-    if tree is None or "__main__" not in text:
+    if layout is None:
         return []
-    starts = line_starts(text)
-    return [(starts[node.lineno - 1], starts[node.end_lineno or 0]) for node in tree.body if _is_main(node)]
+    return [
+        (at + first, at + behind)
+        for at, piece in zip(layout.starts, layout.pieces, strict=False)
+        for first, behind in piece.main_blocks
+    ]
 
 
 def line_starts(text: str) -> list[int]:
@@ -100,13 +105,11 @@ def line_starts(text: str) -> list[int]:
 
 
 @lru_cache(maxsize=256)
-def _spans(path: str, text: str, first_path: str, frozen: tuple[str, ...]) -> tuple[Span, ...]:
+def _spans(genome: Genome, path: str, frozen: tuple[str, ...]) -> tuple[Span, ...]:
+    text = genome.text(path)
     spans = [span for free, span in segments(text) if free and span[0] < span[1]]
-    closed = main_blocks(text, tree_of(path, text))
-    if frozen:
-        alone = Genome(((path, text),))
-        names = tuple(full_name(one, (first_path, path)) for one in frozen)
-        closed += [(gene.start, gene.end) for gene in frozen_genes(alone, names)]
+    closed = main_blocks(genome.layouts[path])
+    closed += [(gene.start, gene.end) for gene in frozen_genes(genome, frozen)]
     for start, end in closed:
         spans = [part for span in spans for part in _without(span, start, end)]
     return tuple(spans)
@@ -123,13 +126,3 @@ def _names_of(gene: Gene) -> set[str]:
     owner = label.partition(".")[0].removeprefix("<after ")
     inside = "." in label
     return {gene.name, path, f"{path}::{owner}"} if inside else {gene.name, path}
-
-
-def _is_main(node: ast.stmt) -> bool:
-    test = node.test if isinstance(node, ast.If) else None
-    if not isinstance(test, ast.Compare) or len(test.comparators) != 1:
-        return False
-    sides = (test.left, test.comparators[0])
-    return any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides) and any(
-        isinstance(side, ast.Constant) and side.value == "__main__" for side in sides
-    )

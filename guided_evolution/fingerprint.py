@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 
 VERSION = "1"
 
@@ -23,53 +22,38 @@ def fingerprint(files: tuple[tuple[str, str], ...], trees: tuple[ast.Module | No
         files: (path, text) pairs; their order doesn't count.
         trees: the syntax tree of each file, None for one that isn't Python; that one counts to the letter.
     """
+    return combined(
+        (path, (text,) if tree is None else normal_forms(text, tree))
+        for (path, text), tree in zip(files, trees, strict=True)
+    )
+
+
+def combined(files: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """The print of a program from the paths of its files and the normal forms of their statements, in any order."""
     digest = hashlib.blake2b(digest_size=16)
-    for (path, text), tree in sorted(zip(files, trees, strict=True), key=lambda item: item[0][0]):
-        for part in (path, *_normal_forms(text, tree)):
+    for path, statements in sorted(files, key=lambda item: item[0]):
+        forms = tuple(statements)
+        for part in (path, str(len(forms)), *forms):
             content = part.encode("utf-8", "surrogatepass")
             digest.update(len(content).to_bytes(8, "big") + content)
     return f"{VERSION}:{digest.hexdigest()}"
 
 
-def _normal_forms(text: str, tree: ast.Module | None) -> list[str]:
-    if tree is None:
-        return [text]
-    lines = (
-        text.removeprefix("\ufeff")
-        .encode("utf-8", "surrogateescape")
-        .replace(b"\r\n", b"\n")
-        .replace(b"\r", b"\n")
-    )
-    by_line = lines.split(b"\n")
+def normal_forms(text: str, tree: ast.Module, *, is_first: bool = True) -> tuple[str, ...]:
+    """The normal form of each top-level statement, as hex digits; `is_first` tells whether a docstring may come first.
+
+    For what is nested too deeply, the text itself.
+    """
     try:
-        return [_cached(_Statement(by_line, node)) for node in _body(tree)]
+        return tuple(_normal_form(node) for node in (_body(tree) if is_first else tree.body))
     except RecursionError:
-        return [text]
+        return (text,)
 
 
-class _Statement:
-    """A top-level statement as a key: equal where its source is, so that a child costs only what it changed."""
-
-    __slots__ = ("node", "source")
-
-    def __init__(self, lines: list[bytes], node: ast.stmt) -> None:
-        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
-        self.source = (node.col_offset, node.end_col_offset, b"\n".join(lines[first - 1 : node.end_lineno]))
-        self.node: ast.stmt | None = node
-
-    def __hash__(self) -> int:
-        return hash(self.source)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Statement) and self.source == other.source
-
-
-@lru_cache(maxsize=4096)
-def _cached(statement: _Statement) -> str:
-    assert statement.node is not None
-    form = "".join(_dump(statement.node))
-    statement.node = None  # the cache keeps the key, and a tree is large
-    return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def _normal_form(node: ast.stmt) -> str:
+    parts: list[str] = []
+    _dump(node, parts.append)
+    return hashlib.blake2b("".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _body(node: ast.AST) -> list[ast.stmt]:
@@ -83,28 +67,27 @@ def _body(node: ast.AST) -> list[ast.stmt]:
     return body[1:] if is_docstring else body
 
 
-def _dump(node: ast.AST) -> Iterator[str]:
+def _dump(node: ast.AST, write: Callable[[str], None]) -> None:
     """The node's type and its fields that aren't empty: what newer versions add is empty in older programs."""
-    yield f"{type(node).__name__}("
+    write(f"{type(node).__name__}(")
+    if isinstance(node, ast.Constant):
+        write(f"value={_constant(node.value)})")
+        return
     for name in node._fields:
         value = getattr(node, name, None)
-        if isinstance(node, ast.Constant):
-            if name == "value":
-                yield _constant(value)
-            continue
         if name == "body" and isinstance(node, _WITH_DOCSTRING):
             value = _body(node)
         elif name == "values" and isinstance(node, ast.JoinedStr):
             value = _joined(node)
         if value is None or value == []:
             continue
-        yield f"{name}="
+        write(f"{name}=")
         for part in value if isinstance(value, list) else (value,):
             if isinstance(part, ast.AST):
-                yield from _dump(part)
+                _dump(part, write)
             else:
-                yield f"{part!a},"
-    yield ")"
+                write(f"{part!a},")
+    write(")")
 
 
 def _joined(node: ast.JoinedStr) -> list[ast.expr]:

@@ -9,6 +9,7 @@ from guided_evolution.bindings import first_line
 from guided_evolution.errors import EditRejected
 from guided_evolution.evolvable import FrozenRules, Span, evolvable_spans, line_starts
 from guided_evolution.genome import Genome, lines_of, parse, tree_of
+from guided_evolution.layout import Cut
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -16,28 +17,29 @@ Import = tuple[int, str, str, str]
 """Level, module, name and `as` name; for a plain `import` the level is -1 and the name empty."""
 
 
-def with_imports(genome: Genome, path: str, statements: list[str], rules: FrozenRules) -> str:
-    """The file's text with these imports in it. Raises EditRejected where one isn't an import or finds no place."""
+def with_imports(genome: Genome, path: str, statements: list[str], rules: FrozenRules) -> list[Cut]:
+    """The cuts that bring these imports in. Raises EditRejected where one isn't an import or finds no place."""
     if path not in genome.paths:
         raise EditRejected("syntax", f"the program has no file {path}; it has {', '.join(genome.paths)}")
     text = genome.text(path)
     tree = tree_of(path, text)
     if tree is None:
-        return text  # the check of its syntax says what is wrong
+        return []  # the check of its syntax says what is wrong
     standing = {one for node in tree.body for one in _imports(node)}
     wanted: dict[str, None] = {}
     for statement in statements:
         wanted.update(dict.fromkeys(_missing(path, statement, standing)))
     if not wanted:
-        return text
+        return []
     future = [line for line in wanted if line.startswith("from __future__")]
     others = [line for line in wanted if line not in future]
     spans = evolvable_spans(genome, path, rules)
-    for lines, place in ((others, _place), (future, _future_place)):
+    cuts = []
+    for lines, place in ((future, _future_place), (others, _place)):
         if lines:
             at, indent = place(path, text, tree, spans)
-            text = _inserted(text, at, [indent + line for line in lines])
-    return text
+            cuts.append((at, at, _written_out(text, at, [indent + line for line in lines])))
+    return sorted(cuts, key=lambda cut: cut[0])
 
 
 def newline_of(text: str) -> str:
@@ -46,10 +48,10 @@ def newline_of(text: str) -> str:
     return found.group() if found else "\n"
 
 
-def _inserted(text: str, at: int, lines: list[str]) -> str:
+def _written_out(text: str, at: int, lines: list[str]) -> str:
     newline = newline_of(text)
-    before = newline if at and text[at - 1] not in "\r\n" else ""
-    return text[:at] + before + "".join(line + newline for line in lines) + text[at:]
+    before = newline if at and text[at - 1] not in "\r\n\ufeff" else ""
+    return before + "".join(line + newline for line in lines)
 
 
 def _missing(path: str, statement: str, standing: set[Import]) -> list[str]:

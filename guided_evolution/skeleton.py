@@ -10,9 +10,11 @@ import ast
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from guided_evolution.evolvable import segments
-from guided_evolution.genome import lines_of
+from guided_evolution.genome import lines_of, parse
+from guided_evolution.layout import Layout
 
 Place = tuple[int, int, int]
 """A segment's number; line within it and column for a frozen one, 0 and 0 for an evolvable one."""
@@ -35,9 +37,19 @@ class Bone:
         return self.field, self.kind, self.name, self.first, self.last
 
 
-def skeleton(text: str, tree: ast.Module) -> tuple[Bone, ...]:
+def skeleton(layout: Layout) -> tuple[Bone, ...]:
     """The bones of a file with markers."""
-    return tuple(_Reader(text).bones(tree))
+    reader = _Reader(layout.text)
+    bones: list[Bone] = []
+    line = 1
+    for piece in layout.pieces:
+        if not reader.is_free(line, line + piece.lines - 1):
+            tree = parse(piece.source)
+            assert tree is not None
+            reader.offset = line - 1
+            bones += reader.bones(tree)
+        line += piece.lines
+    return tuple(bones)
 
 
 def first_difference(old: tuple[Bone, ...], new: tuple[Bone, ...]) -> int | None:
@@ -58,11 +70,17 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.starts: list[int] = []  # the first line of each segment, counted from 1
         self.free: list[bool] = []
+        self.offset = 0  # lines before the piece that is read
         line = 1
         for free, (first, behind) in segments(text):
             self.starts.append(line)
             self.free.append(free)
             line += len(lines_of(text[first:behind]))
+
+    def is_free(self, first: int, last: int) -> bool:
+        """Whether these lines lie in one evolvable segment."""
+        segment = self._segment(first)
+        return self.free[segment] and segment == self._segment(last)
 
     def bones(self, node: ast.AST, field: str = "") -> Iterator[Bone]:
         for name, value in ast.iter_fields(node):
@@ -90,9 +108,9 @@ class _Reader:
         )
 
     def _range(self, node: ast.AST) -> tuple[tuple[int, int], tuple[int, int]]:
-        nodes = [node, *getattr(node, "decorator_list", ())]
-        last = max((one.end_lineno, one.end_col_offset) for one in nodes)
-        return min((one.lineno, one.col_offset) for one in nodes), last
+        nodes: list[Any] = [node, *getattr(node, "decorator_list", ())]
+        first = min((one.lineno + self.offset, one.col_offset) for one in nodes)
+        return first, max((one.end_lineno + self.offset, one.end_col_offset) for one in nodes)
 
     def _segment(self, line: int) -> int:
         return bisect_right(self.starts, line) - 1

@@ -41,7 +41,7 @@ _TORCH = r"torch|F|functional|nn\.functional|torch\.nn\.functional"
 _INIT = r"init|nn\.init|torch\.nn\.init"
 _NN = r"nn|torch\.nn"
 _OPTIM = r"optim|torch\.optim"
-_RANDOM = r"(?:.*[._])?(?:rng|random|generator|gen|rs)"
+_RANDOM = r"(?:.*[._])?(?:rng|generator|gen|rs)|(?:np|numpy)\.random"
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ FAMILIES = (
     # Reductions
     Family(
         _ARRAYS,
-        tuple("mean sum max min median std var amax amin ptp".split()),
-        _any_of("mean sum max min median std var amax amin ptp", "axis keepdims"),
+        tuple("mean sum max min median std ptp".split()),
+        _any_of("mean sum max min median std ptp", "axis keepdims"),
         fewest=1,
         most=2,
     ),
@@ -133,7 +133,7 @@ FAMILIES = (
         _any_of("mean sum max min std var", "axis keepdims"),
         most=1,
     ),
-    Family(r"[^\s(]+", ("amax", "amin", "mean", "sum"), _any_of("amax amin mean sum", "dim keepdim"), most=1),
+    Family(r"[^\s(]+", ("amax", "amin"), _any_of("amax amin", "dim keepdim"), most=1),
     Family(r"[^\s(]+", ("argmax", "argmin"), most=1),
     Family(r"[^\s(]+", ("cumsum", "cumprod"), most=1),
     Family("statistics", ("mean", "median", "fmean", "median_low", "median_high"), fewest=1, most=1),
@@ -151,7 +151,7 @@ FAMILIES = (
     Family(_RANDOM, ("standard_normal", "random", "standard_exponential"), most=1),
     Family(_RANDOM, ("randn", "rand")),
     Family(_RANDOM, ("normal", "laplace", "logistic", "gumbel", "uniform"), fewest=1, most=3),
-    Family(_RANDOM, ("gauss", "normalvariate", "uniform", "lognormvariate"), fewest=2, most=2),
+    Family("random", ("gauss", "normalvariate", "uniform", "lognormvariate"), fewest=2, most=2),
     Family(_ARRAYS, ("hanning", "hamming", "blackman", "bartlett"), fewest=1, most=1),
     Family(
         _INIT,

@@ -77,8 +77,10 @@ def _methods(
     found = {}
     floor = node.lineno
     for inner in node.body:
-        is_method = isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and counts[inner.name] == 1
-        if is_method and first_line(inner) > floor:
+        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+            floor = inner.end_lineno or floor
+            continue
+        if counts[inner.name] == 1 and first_line(inner) > floor:
             name = f"{node.name}.{inner.name}"
             found[name] = _unit(name, inner, text, starts, lines, floor, top=owner.start)
         floor = inner.end_lineno or floor
