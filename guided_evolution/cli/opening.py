@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -13,8 +14,10 @@ from guided_evolution.cli.options import Place
 from guided_evolution.cli.output import console
 from guided_evolution.errors import ArchiveError
 from guided_evolution.results import read_results
-from guided_evolution.sandbox.choice import Opener, choose
 from guided_evolution.settings import SandboxKind, Settings, load_settings
+
+if TYPE_CHECKING:
+    from guided_evolution.sandbox.choice import Opener
 
 
 @contextmanager
@@ -30,6 +33,8 @@ def opened(place: Place) -> Iterator[Archive]:
 
 def sandbox_opener(settings: Settings, kind: SandboxKind, *, model_writes: bool) -> Opener:
     """What opens sandboxes, as the settings say; tells on standard error what takes its time."""
+    from guided_evolution.sandbox.choice import choose  # late: reading commands need no sandbox
+
     err = console(stderr=True)
     return choose(
         kind,

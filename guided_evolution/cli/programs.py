@@ -199,12 +199,13 @@ def lineage_(place: Place, name: str, run_name: str | None, *, as_json: bool) ->
     with opened(place) as archive, archive.read() as connection:
         named = find_program(connection, name, run_name)
         steps = lineage.story(connection, named.program_id)
-        objectives = ordered_objectives(runs.seed_of(connection, named.run))
+        seed = runs.seed_of(connection, named.run)
     if as_json:
         print_json(
             {
                 "program": named.program_id,
                 "run": named.run.name,
+                "self_scored": seed.self_scored,
                 "steps": [
                     {
                         "program": step.program_id,
@@ -214,14 +215,16 @@ def lineage_(place: Place, name: str, run_name: str | None, *, as_json: bool) ->
                         "donors": list(step.donors),
                         "metrics": step.metrics,
                         "kind": step.kind,
-                        "gains": _gains(before, step, objectives),
+                        "gains": _gains(before, step, ordered_objectives(seed)),
                     }
                     for before, step in zip([None, *steps], steps, strict=False)
                 ],
             }
         )
         return
-    _print_story(named, steps, objectives)
+    _print_story(named, steps, ordered_objectives(seed))
+    if seed.self_scored:
+        console().print(Text(report.SELF_SCORED, "yellow"))
 
 
 def _gains(

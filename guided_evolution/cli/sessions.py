@@ -57,9 +57,9 @@ def resume(
     place: Place, run_name: str | None, *, add: int | None, add_time: str | None, slots: int | None
 ) -> int:
     """Go on with a run, or let a paused one go on where it runs; returns the exit code."""
-    settings = load_settings({"evaluations": add, "slots": slots}, file=place.settings)
     if add is not None and add < 1:
         raise SettingsError(f"--add {add}: must be at least 1")
+    settings = load_settings({"slots": slots}, file=place.settings)
     seconds = _seconds(add_time)
     with opened(place) as archive:
         with archive.read() as connection:

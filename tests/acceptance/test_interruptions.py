@@ -1,0 +1,136 @@
+"""Whoever ends a run, and how: what is finished is kept, the exit code says it, and `resume` goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from command import document, gev, start, write_seed
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    write_seed(tmp_path / "slow", wait=0.15)
+    return tmp_path
+
+
+def begun(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A run that has evaluated something and goes on."""
+    child = start("evolve", "./slow", "--slots", "2", *arguments, cwd=home)
+    wait_for(home, lambda status: status["evaluations"] >= 3)
+    return child
+
+
+def wait_for(home: Path, done) -> dict:  # type: ignore[no-untyped-def, type-arg]
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        answer = gev("status", "--json", cwd=home)
+        if answer.returncode == 0 and done(status := document("status", cwd=home)):
+            return status
+        time.sleep(0.1)
+    raise AssertionError(f"it never came to that: {gev('status', cwd=home)}")
+
+
+def ended(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = child.communicate(timeout=60)
+    return child.returncode, out, err
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "code"),
+    [(signal.SIGINT, "Ctrl-C", 0), (signal.SIGTERM, "SIGTERM", 3), (signal.SIGHUP, "SIGHUP", 3)],
+)
+def test_a_signal_stops_cleanly_and_resume_goes_on(home: Path, number: int, name: str, code: int) -> None:
+    child = begun(home, "--evaluations", "60")
+    child.send_signal(number)
+    left, out, err = ended(child)
+    assert (left, err) == (code, ""), (out, err)
+    assert f"stopped by {name}" in out
+    assert "guided-evolution resume" in out
+    stopped = document("status", cwd=home)
+    assert (stopped["state"], stopped["reason"]) == ("stopped", f"stopped by {name}")
+    assert 3 <= stopped["evaluations"] < 60
+    assert stopped["at_work"] == 0, "what was at work is finished, what wasn't begun isn't made"
+    assert gev("doctor", cwd=home).returncode == 0
+    done = gev("resume", cwd=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    finished = document("status", cwd=home)
+    assert (finished["run"], finished["state"], finished["evaluations"]) == (stopped["run"], "finished", 60)
+    assert gev("doctor", cwd=home).returncode == 0
+
+
+def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    write_seed(tmp_path / "slow", wait=5, seconds=60)
+    child = start("evolve", "./slow", "--slots", "2", "--evaluations", "3", cwd=tmp_path)
+    wait_for(tmp_path, lambda status: status["evaluations"] == 1 and status["at_work"] > 0)
+    child.send_signal(signal.SIGINT)
+    wait_for(tmp_path, lambda status: child.poll() is None)
+    child.send_signal(signal.SIGINT)
+    code, out, err = ended(child)
+    assert code == 3, (out, err)
+    assert "ended at once" in err
+    assert "guided-evolution resume" in err
+    assert document("runs", cwd=tmp_path)[0]["state"] == "interrupted"
+    assert gev("doctor", cwd=tmp_path).returncode == 0
+    done = gev("resume", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert document("status", cwd=tmp_path)["evaluations"] == 3
+
+
+def test_pause_resume_and_stop_from_elsewhere(home: Path) -> None:
+    child = begun(home, "--evaluations", "500")
+    assert "is paused" in gev("pause", cwd=home).stdout
+    wait_for(home, lambda status: status["at_work"] == 0)
+    paused = document("status", cwd=home)
+    assert paused["state"] == "paused"
+    time.sleep(0.5)
+    assert document("status", cwd=home)["evaluations"] == paused["evaluations"]
+    refused = gev("resume", "--add", "5", cwd=home)
+    assert refused.returncode == 2
+    assert "is driven by" in refused.stderr
+    assert "goes on where it runs" in gev("resume", cwd=home).stdout
+    wait_for(home, lambda status: status["evaluations"] > paused["evaluations"])
+    assert "is stopped" in gev("stop", cwd=home).stdout
+    code, out, err = ended(child)
+    assert (code, err) == (0, "")
+    assert "stopped by command" in out
+
+
+def test_a_killed_run_is_interrupted_and_goes_on(home: Path) -> None:
+    child = begun(home, "--evaluations", "20")
+    child.kill()
+    child.communicate()
+    killed = document("status", cwd=home)
+    assert killed["state"] == "interrupted"
+    assert "goes on" in gev("status", cwd=home).stdout
+    done = gev("resume", cwd=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert document("status", cwd=home)["evaluations"] == 20
+    assert gev("doctor", cwd=home).returncode == 0
+
+
+def test_a_finished_run_takes_more_budget_and_confirms_nothing_twice(tmp_path: Path) -> None:
+    write_seed(tmp_path / "tiny")
+    gev("evolve", "./tiny", "--evaluations", "5", "--slots", "1", cwd=tmp_path)
+    assert gev("resume", cwd=tmp_path).returncode == 0
+    seed = document("show", "seed", cwd=tmp_path)
+    assert [one["purpose"] for one in seed["evaluations"]] == ["seed", "confirm"]
+    done = gev("resume", "--add", "4", cwd=tmp_path)
+    assert "budget of 9 evaluations reached" in done.stdout
+    done = gev("resume", "--add-time", "1s", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    gev("evolve", "./tiny", "--time", "1s", cwd=tmp_path)
+    refused = gev("resume", "--add", "4", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--add-time" in refused.stderr
+
+
+def test_a_run_outlives_whoever_reads_its_output(home: Path) -> None:
+    child = start("evolve", "./slow", "--slots", "2", "--evaluations", "12", cwd=home)
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.wait(60) == 0
+    assert document("status", cwd=home)["evaluations"] == 12
