@@ -137,8 +137,10 @@ def sandbox_files() -> dict[str, bytes]:
 def _pinned(environment: Environment) -> tuple[str, ...]:
     named = {_canonical(distribution_name(one) or one): one for one in environment.requirements}
     for module in environment.preload:
+        # A package's name isn't guessed from its module's: what is called so on an index may be anybody's.
         for distribution in distributions_of(module.partition(".")[0]):
-            named.setdefault(_canonical(distribution), distribution)
+            if installed_version(distribution) is not None:
+                named.setdefault(_canonical(distribution), distribution)
     return tuple(sorted(_pin(one) for one in named.values()))
 
 
