@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from guided_evolution.pace import Pace
 from guided_evolution.population import Standings
 from guided_evolution.progress import Progress, Watcher
 from guided_evolution.proposal import BUDGET, SEED
+from guided_evolution.script import Script
 from guided_evolution.seed import Seed
 from guided_evolution.trials import REMEMBERED, Material, Trials
 
@@ -117,6 +118,8 @@ class Controller:
         dispatch: Dispatch,
         wake: threading.Event,
         watch: Watcher,
+        script: Script | None = None,
+        closing: Callable[[], None] = lambda: None,
     ) -> None:
         self._archive = archive
         self._run = run
@@ -128,6 +131,8 @@ class Controller:
         self._dispatch = dispatch
         self._wake = wake
         self._watch = watch
+        self._script = script
+        self._say_closing = closing
         self._open: set[int] = set()
         self._next_number = 0
         self._spent = Spent(seconds=run.active_seconds)
@@ -171,9 +176,8 @@ class Controller:
 
     def _rebuild(self) -> None:
         with self._archive.read() as connection:
-            for one in evaluations.scored(connection, self._run.id):
-                grew = self._standings.tell(one.program_id, one.metrics)
-                self._spent = replace(self._spent, since_growth=0 if grew else self._spent.since_growth + 1)
+            for one in proposals.outcomes(connection, self._run.id):
+                self._place(one)
             final = {
                 key: n
                 for key, n in evaluations.counts(connection, self._run.id).items()
@@ -255,7 +259,17 @@ class Controller:
         if self._budget.evaluations is not None:
             room = min(room, self._budget.evaluations - self._spent.evaluations - len(self._open))
         if room > 0:
-            self._write_proposals([self._choose(self._next_number + offset) for offset in range(room)])
+            self._write_proposals(self._choose_all(room))
+
+    def _choose_all(self, room: int) -> list[Chosen]:
+        """The next proposals, one by one where they are chosen already by a run that is replayed."""
+        if self._script is None:
+            return [self._choose(self._next_number + offset) for offset in range(room)]
+        said = self._script.chosen(self._next_number)
+        if said is None:
+            self._exhausted = f"all of run {self._script.source_name} is replayed"
+            return []
+        return [Chosen(*said)]
 
     def _choose(self, number: int) -> Chosen:
         rng = random.Random(f"{self._run.rng_seed}/{number}/choice")
@@ -304,6 +318,8 @@ class Controller:
     def _room(self) -> int:
         """Proposals that may be written now, whatever the budget says."""
         search = self._search
+        if self._script is not None:
+            return 1 - len(self._open)
         if not search.calls or search.at_once == 1:
             return self._dispatch.at_once(search.at_once) - len(self._open)
         room = self._dispatch.at_once(self._pace.open_at_once(search.slots)) - len(self._open)
@@ -361,6 +377,7 @@ class Controller:
         self._pace.tell(one)
         if self._search.bases:
             self._trials.tell(one.proposal_id, one.operator, one.parents, one.state, one.program_id)
+        self._place(one)
         if one.state in ("rejected", "known"):
             self._rejected[one.kind or "known"] += 1
             in_a_row = self._spent.unproductive_in_a_row + 1
@@ -369,15 +386,23 @@ class Controller:
             )
             return
         self._finished_at.append(time.monotonic())
+        if one.state == "failed":
+            self._failures[one.kind or "unknown"] += 1
+        self._spent = replace(self._spent, evaluations=self._spent.evaluations + 1, unproductive_in_a_row=0)
+
+    def _place(self, one: proposals.Settled) -> None:
+        """Tell the standings what came of a proposal; at resume of all of them, in the same order."""
+        if one.kind == BUDGET:
+            return
         grew = False
         if one.state == "scored" and one.program_id is not None and one.metrics is not None:
-            grew = self._standings.tell(one.program_id, one.metrics)
+            grew = self._standings.tell(
+                one.program_id, one.metrics, one.measures, number=one.number, parents=one.parents
+            )
         else:
-            self._failures[one.kind or "unknown"] += 1
-        since = 0 if grew else self._spent.since_growth + 1
-        self._spent = replace(
-            self._spent, evaluations=self._spent.evaluations + 1, unproductive_in_a_row=0, since_growth=since
-        )
+            self._standings.miss(one.parents)
+        if one.state in ("scored", "failed"):
+            self._spent = replace(self._spent, since_growth=0 if grew else self._spent.since_growth + 1)
 
     def _keep_house(self) -> None:
         """Once a second: time, lease, commands, and what dead workers hold."""
@@ -429,6 +454,7 @@ class Controller:
     def _close(self, end: Ending) -> Ending:
         """Finish what is at work, take it in, and write down how it ended."""
         self._closing = True
+        self._say_closing()
         if self._dispatch.elsewhere:  # of a paused run nothing new is claimed
             self._archive.transact(
                 lambda connection: runs.set_state(connection, self._held, "paused", end.reason)

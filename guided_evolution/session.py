@@ -16,9 +16,12 @@ from guided_evolution.budget import Budget, from_json, to_json
 from guided_evolution.controller import Controller, Ending, Search
 from guided_evolution.errors import ArchiveUnavailable, GuidedEvolutionError, SettingsError
 from guided_evolution.identity import this_process
+from guided_evolution.model_run import SETTINGS_KEY, ModelRun
 from guided_evolution.population import Standings
+from guided_evolution.prices import Limits
 from guided_evolution.progress import Progress, Watcher, nobody
 from guided_evolution.sandbox.choice import Opener
+from guided_evolution.script import Script
 from guided_evolution.seed import Seed
 from guided_evolution.selection.nsga2 import NSGA2
 from guided_evolution.version import __version__
@@ -31,6 +34,21 @@ DEFAULT_SHARES: Mapping[str, float] = MappingProxyType(
 )
 """Share of proposals by operator where the settings name none."""
 
+MODEL_SHARES: Mapping[str, float] = MappingProxyType(
+    {
+        **{"mutate": 0.6, "merge": 0.1, "draft": 0.05, "repair": 0.1},
+        **{"constant": 0.07, "function": 0.02, "statement": 0.03, "crossover": 0.02, "operator": 0.01},
+    }
+)
+"""The same for a run that asks models."""
+
+
+_MODEL_OPERATORS = ("mutate", "merge", "draft", "repair")
+
+
+def quiet(_said: str) -> None:
+    """A notice that nobody reads."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,12 +58,14 @@ class Plan:
         slots: evaluations at once on this machine.
         population: most programs that may become parents; None takes the default for the budget.
         operators: share of proposals by operator name; those not named keep their default share, 0 switches one off.
+        model_run: the models that are asked; None for a run without.
     """
 
     budget: Budget
     slots: int
     population: int | None = None
     operators: tuple[tuple[str, float], ...] = ()
+    model_run: ModelRun | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the archive keeps it."""
@@ -54,13 +74,15 @@ class Plan:
             "slots": self.slots,
             "population": self.population,
             "operators": dict(self.operators),
+            SETTINGS_KEY: None if self.model_run is None else self.model_run.to_json(),
         }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Plan:
         """What `to_json` wrote."""
         operators = tuple((str(name), float(share)) for name, share in stored["operators"].items())
-        return cls(from_json(stored["budget"]), int(stored["slots"]), stored["population"], operators)
+        asked = ModelRun.from_json(stored.get(SETTINGS_KEY))
+        return cls(from_json(stored["budget"]), int(stored["slots"]), stored["population"], operators, asked)
 
 
 @dataclass(frozen=True)
@@ -88,15 +110,19 @@ def start_run(
     plan: Plan,
     *,
     rng_seed: int | None = None,
+    evaluation_seed: int | None = None,
     opener: Opener | None = None,
     command: str = "evolve",
     watch: Watcher = nobody,
+    notice: Callable[[str], None] = quiet,
     stop_hook: StopHook = no_signals,
 ) -> Finished:
     """Begin a run on `seed` and drive it until it ends.
 
     Args:
+        evaluation_seed: what the evaluator gets; drawn anew unless given, as by a replay.
         opener: opens the sandboxes; None takes the process kind.
+        notice: told what the user should know of the run's models.
 
     Raises:
         SeedError: the seed program fails its own evaluation, or packages that it needs are missing.
@@ -111,11 +137,11 @@ def start_run(
             seed,
             settings=plan.to_json(),
             rng_seed=secrets.randbits(32) if rng_seed is None else rng_seed,
-            evaluation_seed=secrets.randbits(31),
+            evaluation_seed=secrets.randbits(31) if evaluation_seed is None else evaluation_seed,
             sandbox=sandbox,
         )
         held = leases.take(connection, run.id, run.name, this_process(), command)
-    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook)
+    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook, notice)
 
 
 def resume_run(
@@ -125,9 +151,11 @@ def resume_run(
     add: int = 0,
     add_seconds: float = 0.0,
     slots: int | None = None,
+    limits: Limits | None = None,
     opener: Opener | None = None,
     command: str = "resume",
     watch: Watcher = nobody,
+    notice: Callable[[str], None] = quiet,
     stop_hook: StopHook = no_signals,
 ) -> Finished:
     """Go on with a run: what is finished counts, what a killed session held is done again.
@@ -136,6 +164,7 @@ def resume_run(
         add: evaluations on top of the run's budget.
         add_seconds: seconds on top of it.
         slots: evaluations at once on this machine; None keeps the run's.
+        limits: of the model calls of all sessions; None keeps the run's.
         opener: opens the sandboxes; None takes the kind that the run began with.
 
     Raises:
@@ -147,13 +176,15 @@ def resume_run(
         plan = Plan.from_json(run.settings)
         budget = grown(plan.budget, add, add_seconds, run.active_seconds)
         plan = replace(plan, budget=budget, slots=slots or plan.slots)
+        if limits is not None and plan.model_run is not None:
+            plan = replace(plan, model_run=plan.model_run.with_limits(limits))
         # What somebody asked of a session that is gone isn't meant for this one.
         runs.obeyed(connection, [row_id for row_id, _ in runs.open_commands(connection, run.id)])
         runs.set_settings(connection, held, plan.to_json())
         runs.set_state(connection, held, "running", None)
         run = runs.get(connection, run.id)
     opener = opener or Opener("docker" if run.sandbox.startswith("docker") else "process")
-    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook)
+    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook, notice)
 
 
 def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
@@ -174,6 +205,10 @@ def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
 
 
 def _checked(plan: Plan, seed: Seed) -> Plan:
+    if plan.model_run is None and (asked := [name for name, _ in plan.operators if name in _MODEL_OPERATORS]):
+        raise SettingsError(
+            f"operators: {asked[0]} asks a model; name one by --model, as in `--model openai/gpt-5-mini`"
+        )
     if plan.budget.target:
         metrics = [objective.metric for objective in seed.objectives]
         if plan.budget.target[0] not in metrics:
@@ -194,8 +229,10 @@ def _drive(
     opener: Opener,
     watch: Watcher,
     stop_hook: StopHook,
+    notice: Callable[[str], None],
 ) -> Finished:
     # Late: Celery and LibCST are heavy, and reading commands load this module too.
+    from guided_evolution.askers import Askers
     from guided_evolution.context import Contexts
     from guided_evolution.evaluation import Evaluator, SandboxPool
     from guided_evolution.operators import builtin_operators
@@ -207,9 +244,16 @@ def _drive(
     wake = threading.Event()
     pool = SandboxPool(opener)
     evaluator = Evaluator(contexts, pool)
-    proposer = Proposer(contexts, operators)
+    askers = Askers(archive, contexts, notice)
+    proposer = Proposer(contexts, operators, askers)
     embedded = EmbeddedWorkers(
-        archive, proposer.propose, evaluator.evaluate, slots=plan.slots, version=__version__, wake=wake
+        archive,
+        proposer.propose,
+        evaluator.evaluate,
+        slots=plan.slots,
+        proposers=_proposers(plan),
+        version=__version__,
+        wake=wake,
     )
     controller = Controller(
         archive,
@@ -222,6 +266,8 @@ def _drive(
         dispatch=embedded,
         wake=wake,
         watch=watch,
+        script=_script(archive, run, plan),
+        closing=askers.hush,
     )
     try:
         embedded.start()
@@ -234,6 +280,7 @@ def _drive(
         _record_failure(archive, held, error)
         raise
     finally:
+        askers.stop()
         embedded.drain(0)
         pool.close()
         embedded.stop()
@@ -256,16 +303,41 @@ def confirm_seed(evaluation_seed: int) -> int:
 
 
 def _search(plan: Plan, parents: Mapping[str, int]) -> Search:
-    shares = {name: DEFAULT_SHARES.get(name, 0.0) for name in parents} | dict(plan.operators)
+    asked = plan.model_run
+    bases: dict[str, str] = {}
+    if asked is not None:
+        from guided_evolution.operators import model_operators
+
+        bases = {name: operator.base for name, operator in model_operators().items()}
+        parents = {**parents, **{name: operator.parents for name, operator in model_operators().items()}}
+    defaults = DEFAULT_SHARES if asked is None else MODEL_SHARES
+    shares = {name: defaults.get(name, 0.0) for name in parents} | dict(plan.operators)
     unknown = sorted(set(shares) - set(parents))
     if unknown:
         raise SettingsError(
             f"operators: there is no operator {unknown[0]!r}; there are {', '.join(sorted(parents))}"
         )
     used = {name: (parents[name], share) for name, share in shares.items() if share > 0}
-    if not any(needed == 1 for needed, _ in used.values()):
+    if not any(needed == 1 and bases.get(name) != "failed" for name, (needed, _) in used.items()):
         raise SettingsError("operators: at least one that needs a single parent must have a share above 0")
-    return Search(used, at_once=1 if plan.slots == 1 else 2 * plan.slots)
+    calls = 0 if asked is None else asked.calls
+    one_by_one = plan.slots == 1 and calls <= 1
+    return Search(used, 1 if one_by_one else 2 * plan.slots, bases, calls, plan.slots)
+
+
+def _proposers(plan: Plan) -> int:
+    """Threads that work off proposals."""
+    if plan.model_run is not None:
+        return plan.model_run.calls
+    return 2 if plan.slots > 1 else 1
+
+
+def _script(archive: Archive, run: runs.StoredRun, plan: Plan) -> Script | None:
+    """The choices to make again, for a run that replays another."""
+    if plan.model_run is None or plan.model_run.replay is None:
+        return None
+    source_id, name = plan.model_run.replay
+    return Script(archive, source_id, run.id, name)
 
 
 def _selection(plan: Plan) -> NSGA2:

@@ -15,7 +15,6 @@ from guided_evolution.identity import this_process
 from guided_evolution.queues import make_app, start_worker
 
 _HEARTBEAT_SECONDS = 5.0
-_PROPOSE_THREADS = 2
 
 Task = Callable[[int, int], int | None]
 
@@ -33,6 +32,7 @@ class EmbeddedWorkers:
         evaluate: Task,
         *,
         slots: int,
+        proposers: int,
         version: str,
         wake: threading.Event,
     ) -> None:
@@ -40,6 +40,7 @@ class EmbeddedWorkers:
         self._propose = propose
         self._evaluate = evaluate
         self._slots = slots
+        self._proposers = proposers
         self._version = version
         self.wake = wake
         self.trouble: GuidedEvolutionError | None = None
@@ -56,7 +57,7 @@ class EmbeddedWorkers:
         mark = secrets.token_hex(4)
         me = this_process()
         with self._archive.write() as connection:
-            propose_id = workers.enlist(connection, me, "own-propose", _PROPOSE_THREADS, self._version)
+            propose_id = workers.enlist(connection, me, "own-propose", self._proposers, self._version)
             evaluate_id = workers.enlist(connection, me, "own-evaluate", self._slots, self._version)
         self.worker_ids = [propose_id, evaluate_id]
         self._queues = (f"propose-{mark}", f"evaluate-{mark}")
@@ -74,7 +75,7 @@ class EmbeddedWorkers:
         for name in ("celery", "kombu"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._controllers = [
-            start_worker(self._proposing, _PROPOSE_THREADS if self._slots > 1 else 1),
+            start_worker(self._proposing, self._proposers),
             start_worker(self._evaluating, self._slots),
         ]
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from guided_evolution.archive import notices
@@ -70,7 +70,7 @@ _settle = (
         finished_at=now(),
     )
 )
-_settled = (
+_outcome = (
     select(
         _proposal.c.id,
         _proposal.c.number,
@@ -83,6 +83,7 @@ _settled = (
         (_evaluation.c.finished_at - _evaluation.c.started_at).label("evaluating"),
         _evaluation.c.state,
         _evaluation.c.metrics,
+        _evaluation.c.measures,
         _proposal.c.kind.label("proposal_kind"),
         _evaluation.c.kind,
     )
@@ -92,12 +93,11 @@ _settled = (
             (_evaluation.c.proposal_id == _proposal.c.id) & _evaluation.c.state.in_(("scored", "failed")),
         )
     )
-    .where(
-        _proposal.c.id.in_(bindparam("ids", expanding=True)),
-        _proposal.c.state.in_(("rejected", "known")) | _evaluation.c.id.is_not(None),
-    )
-    .order_by(_evaluation.c.finished_at, _proposal.c.number)
+    .where(_proposal.c.state.in_(("rejected", "known")) | _evaluation.c.id.is_not(None))
+    .order_by(func.coalesce(_evaluation.c.finished_at, _proposal.c.finished_at), _proposal.c.number)
 )
+_settled = _outcome.where(_proposal.c.id.in_(bindparam("ids", expanding=True)))
+_outcomes = _outcome.where(_proposal.c.run_id == bindparam("run"))
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ class Settled:
     error: str | None = None
     proposing: float | None = None
     evaluating: float | None = None
+    measures: dict[str, float] | None = None
 
 
 def add(
@@ -202,22 +203,31 @@ def settle(
 
 def settled(connection: Connection, ids: Sequence[int]) -> list[Settled]:
     """Those of `ids` that are settled, in the order in which they were finished."""
-    return [
-        Settled(
-            row.id,
-            row.number,
-            row.operator,
-            row.state or row.proposal_state,
-            row.kind or row.proposal_kind,
-            row.program_id,
-            row.metrics,
-            tuple(row.parents),
-            row.error,
-            row.proposing,
-            row.evaluating,
-        )
-        for row in connection.execute(_settled, {"ids": list(ids)})
-    ]
+    return [_as_settled(row) for row in connection.execute(_settled, {"ids": list(ids)})]
+
+
+def outcomes(connection: Connection, run_id: int) -> Iterator[Settled]:
+    """All that came of the run's proposals so far, in the order in which they were finished."""
+    streamed = connection.execution_options(stream_results=True, yield_per=1000)
+    for row in streamed.execute(_outcomes, {"run": run_id}):
+        yield _as_settled(row)
+
+
+def _as_settled(row: Row[Any]) -> Settled:
+    return Settled(
+        row.id,
+        row.number,
+        row.operator,
+        row.state or row.proposal_state,
+        row.kind or row.proposal_kind,
+        row.program_id,
+        row.metrics,
+        tuple(row.parents),
+        row.error,
+        row.proposing,
+        row.evaluating,
+        row.measures,
+    )
 
 
 def open_ids(connection: Connection, run_id: int) -> list[tuple[int, str]]:
@@ -256,6 +266,57 @@ def open_count(connection: Connection, run_id: int) -> int:
     """How many proposals of the run wait for a worker or are in its hands; not those whose program exists."""
     statement = select(func.count()).select_from(_proposal).where(_is_open, _proposal.c.run_id == run_id)
     return int(connection.execute(statement).scalar_one())
+
+
+def number_of(connection: Connection, proposal_id: int) -> int:
+    """The number of a proposal in its run."""
+    statement = select(_proposal.c.number).where(_proposal.c.id == proposal_id)
+    return int(connection.execute(statement).scalar_one())
+
+
+@dataclass(frozen=True)
+class Written:
+    """A proposal as its run's controller wrote it."""
+
+    operator: str
+    parents: tuple[int, ...]
+    material: Mapping[str, Any] | None
+
+
+def written(connection: Connection, run_id: int, number: int) -> Written | None:
+    """The run's proposal of this number, None behind the last one."""
+    statement = select(_proposal.c.operator, _proposal.c.parents, _proposal.c.material)
+    row = connection.execute(
+        statement.where(_proposal.c.run_id == run_id, _proposal.c.number == number)
+    ).one_or_none()
+    return None if row is None else Written(row.operator, tuple(row.parents), row.material)
+
+
+def translated(connection: Connection, source: int, run_id: int, ids: Collection[int]) -> dict[int, int]:
+    """By id of a proposal of run `source`, the proposal of the same number in `run_id`."""
+    ours = _proposal.alias()
+    statement = select(_proposal.c.id, ours.c.id.label("ours")).join_from(
+        _proposal, ours, (ours.c.number == _proposal.c.number) & (ours.c.run_id == run_id)
+    )
+    statement = statement.where(_proposal.c.run_id == source, _proposal.c.id.in_(list(ids)))
+    return {row.id: row.ours for row in connection.execute(statement)}
+
+
+def translated_programs(
+    connection: Connection, source: int, run_id: int, program_ids: Collection[int]
+) -> dict[int, int]:
+    """By id of a program of run `source`, what the proposal of the same number made, or made again, in `run_id`."""
+    ours = _proposal.alias()
+    statement = select(_proposal.c.program_id, ours.c.program_id.label("ours")).join_from(
+        _proposal, ours, (ours.c.number == _proposal.c.number) & (ours.c.run_id == run_id)
+    )
+    statement = statement.where(
+        _proposal.c.run_id == source,
+        _proposal.c.program_id.in_(list(program_ids)),
+        _proposal.c.state == "accepted",
+        ours.c.program_id.is_not(None),
+    )
+    return {row.program_id: row.ours for row in connection.execute(statement)}
 
 
 def last_number(connection: Connection, run_id: int) -> int:

@@ -17,9 +17,6 @@ from pathlib import Path
 from guided_evolution.checked_table import did_you_mean
 from guided_evolution.errors import SettingsError
 
-DEFAULT_BUDGET = 24_000
-"""Tokens that a prompt may have where nobody says otherwise."""
-
 PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "system": (),
     **dict.fromkeys(
@@ -104,7 +101,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 class Prompts:
     """The templates of a run: ours, with a user's in place of those of the same name."""
 
-    def __init__(self, overrides: Mapping[str, str] | None = None, budget: int = DEFAULT_BUDGET) -> None:
+    def __init__(self, overrides: Mapping[str, str] | None, budget: int) -> None:
         self._templates = {**builtin_templates(), **(overrides or {})}
         self.budget = budget
 
