@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from guided_evolution.archive import notices
@@ -213,7 +213,7 @@ def outcomes(connection: Connection, run_id: int) -> Iterator[Settled]:
         yield _as_settled(row)
 
 
-def _as_settled(row: Row[Any]) -> Settled:
+def _as_settled(row: Any) -> Settled:
     return Settled(
         row.id,
         row.number,
