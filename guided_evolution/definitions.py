@@ -12,6 +12,7 @@ from guided_evolution.errors import EditRejected
 from guided_evolution.evolvable import FrozenRules, evolvable_spans, is_evolvable
 from guided_evolution.genome import Genome, parse
 from guided_evolution.passages import Text, indent_of, reindent
+from guided_evolution.pieces import parse_or_raise
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -138,7 +139,7 @@ class Merge:
 
     def add(self, code: str, path: str | None, owners: dict[str, str]) -> None:
         """Lay the definitions of a piece of code over the program. Raises EditRejected; `code` must parse."""
-        tree = ast.parse(code, "<candidate>")
+        tree = parse_or_raise(code)
         text = Text(code)
         items = [
             _Item(node, _with_comments(text, node), owners.get(getattr(node, "name", "")))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from guided_evolution.signatures import Signature, signatures
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _FILE = "<candidate>"  # under this name the compiler's warnings about candidates are told apart, and silenced
 warnings.filterwarnings("ignore", module=re.escape(_FILE))
+_one_at_a_time = threading.Lock()
+"""CPython before 3.12 counts the depth of trees under construction for all threads together, and raises SystemError."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,15 @@ def lines_of(text: str) -> list[str]:
 def parse(text: str) -> ast.Module | None:
     """The syntax tree of a file, None if it doesn't parse."""
     try:
-        return ast.parse(text.removeprefix("\ufeff"), _FILE)
+        return parse_or_raise(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def parse_or_raise(text: str) -> ast.Module:
+    """The syntax tree of a file; raises SyntaxError, ValueError, RecursionError or MemoryError."""
+    with _one_at_a_time:
+        return ast.parse(text.removeprefix("\ufeff"), _FILE)
 
 
 def problem_of(text: str) -> Problem | None:

@@ -21,6 +21,7 @@ from guided_evolution.errors import EditRejected
 from guided_evolution.evolvable import FrozenRules
 from guided_evolution.genome import Genome, parse
 from guided_evolution.passages import Text
+from guided_evolution.pieces import parse_or_raise
 from guided_evolution.quotations import SUMMARY, difference, summary
 from guided_evolution.reply_blocks import FENCE, path_in, path_near
 
@@ -235,7 +236,7 @@ def _means_a_change(tree: ast.Module, genome: Genome) -> bool:
 
 def _why(code: str) -> str:
     try:
-        ast.parse(code, "<candidate>")
+        parse_or_raise(code)
     except SyntaxError as error:
         lines = code.split("\n")
         line = lines[error.lineno - 1].strip()[:120] if error.lineno and error.lineno <= len(lines) else ""
