@@ -22,7 +22,17 @@ from guided_evolution.patience import Patience, patiently
 from guided_evolution.prices import Price
 from guided_evolution.scrub import scrub, without_secrets
 
-_FAILURES_UNTIL_DEAD = 3
+_FAILURES_UNTIL_DEAD = {
+    "down": 3,
+    "busy": 3,
+    "dropped": 3,
+    "refused": 3,
+    "timeout": 5,
+    "request": 5,
+    "unreadable": 10,
+}
+"""Calls in a row, each after all patience with it, that end a model; the milder ones may be a matter of the prompt."""
+
 _AT_ONCE = ("refused", "down", "busy")
 """What ends a model that never answered at the first call that fails so, after all patience with it."""
 _REPLY_TOKENS = 16384
@@ -45,6 +55,7 @@ class Member:
         self._dead_since = 0.0
         self._has_answered = False
         self._failures = 0
+        self._held_until = 0.0
         self._tokens_per_byte = 0.4
         self._suspicious = False
         self._lock = threading.Lock()
@@ -59,6 +70,16 @@ class Member:
             self._dead_since = time.monotonic()
             return False
 
+    def hold(self, seconds: float) -> None:
+        """Nobody should ask it for so long."""
+        with self._lock:
+            self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+    def held(self) -> float:
+        """Seconds until it may be asked."""
+        with self._lock:
+            return max(0.0, self._held_until - time.monotonic())
+
     def answered(self) -> None:
         """It works."""
         with self._lock:
@@ -67,14 +88,14 @@ class Member:
     def failed(self, failure: CallFailed) -> bool:
         """Count a call that failed for good; True if that is the end of this model for now.
 
-        A key that is refused will be refused again. Otherwise a model is dead when it failed three calls in a row, and
-        sooner when it never answered; a prompt that is too long or filtered says nothing of the model.
+        A key that is refused will be refused again. Otherwise it takes some calls in a row, and fewer when the model
+        never answered; a prompt that is too long or filtered says nothing of the model.
         """
         with self._lock:
             if failure.kind in ("context", "content_filter"):
                 return self.dead is not None
             self._failures += 1
-            enough = _FAILURES_UNTIL_DEAD
+            enough = _FAILURES_UNTIL_DEAD[failure.kind]
             if failure.kind == "refused" and failure.status in (401, 402, 429):
                 enough = 1
             elif not self._has_answered and failure.kind != "unreadable":
@@ -262,6 +283,8 @@ class Ensemble:
             nonlocal charged
             if asked.member.dead is not None:
                 return False
+            if failure.retry_after:
+                asked.member.hold(failure.retry_after)
             if self.ledger.again(asked.ticket, charged=failure.charged) is None:
                 return False
             charged += failure.charged
@@ -269,7 +292,9 @@ class Ensemble:
 
         def send() -> tuple[Answer, dict[str, Any]]:
             self._check_window(asked)
-            return self._client.send(asked.request, self._patience.call)
+            if held := asked.member.held():  # what a provider asks of one call goes for all of them
+                self._stopping.wait(held + random.uniform(0.0, 0.1 * held))
+            return self._client.send(asked.request, self._patience)
 
         try:
             answer, sent = patiently(send, self._patience, may_resend=may_resend, stopping=self._stopping)

@@ -15,10 +15,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Patience:
-    """Times in seconds.
+    """How long to wait for a model, in seconds.
 
     Attributes:
         call: for one request until its whole answer is there, and for waits that a provider asks for.
+        connect: until somebody takes the connection.
         outage: waited in all, between requests, for a provider that fails without saying when to come back.
         first_wait, longest_wait: between requests; doubled from one to the next, then cut by up to half at random.
         charged: requests at most of which the provider may charge each, though no answer came.
@@ -26,6 +27,7 @@ class Patience:
     """
 
     call: float = 180.0
+    connect: float = 10.0
     outage: float = 35.0
     first_wait: float = 0.5
     longest_wait: float = 8.0

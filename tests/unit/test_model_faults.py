@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -232,8 +234,17 @@ def test_a_provider_that_never_answers_is_dead_after_two_deadlines(run: ModelRun
 
 
 def test_retry_after_is_waited_for_in_seconds_and_as_a_date(run: ModelRun) -> None:
-    for header in ("1", formatdate(time.time() + 2, usegmt=True)):
-        with ModelServer([Status(429, headers={"Retry-After": header}), "fine"]) as server:
+    for as_date in (False, True):
+        answers: list[str | Behaviour] = []
+
+        def script(
+            _messages: object, as_date: bool = as_date, answers: list[str | Behaviour] = answers
+        ) -> str | Behaviour:
+            header = formatdate(time.time() + 2, usegmt=True) if as_date else "1"
+            answers.append(Status(429, headers={"Retry-After": header}) if not answers else "fine")
+            return answers[-1]
+
+        with ModelServer(script) as server:
             assert run.ask(run.models("openai/m", url=server.base_url)).text == "fine"
         first, second = server.calls
         assert second.at - first.at >= 0.9
@@ -261,15 +272,15 @@ def test_a_prompt_too_long_is_this_calls_failure_alone(run: ModelRun, name: str)
 
 
 def test_another_400_fails_at_once_and_its_repetition_ends_the_model(run: ModelRun) -> None:
-    with ModelServer(["fine", *[Status(400, "messages: bad shape")] * 3]) as server:
+    with ModelServer(["fine", *[Status(400, "messages: bad shape")] * 5]) as server:
         model = run.models("openai/m", url=server.base_url)
         assert run.ask(model).text == "fine"
-        assert [run.ask(model).finish_reason for _ in range(2)] == ["error", "error"]
+        assert [run.ask(model).finish_reason for _ in range(4)] == ["error"] * 4
         with pytest.raises(
             ModelUnavailable, match="the provider refuses the request \\(400: messages: bad shape"
         ):
             run.ask(model)
-    assert server.count == 4
+    assert server.count == 6
 
 
 def test_parameters_that_a_model_refuses_are_left_out_and_stay_out(run: ModelRun) -> None:
@@ -416,3 +427,32 @@ def test_thirty_percent_failures_lose_no_call(run: ModelRun) -> None:
     assert texts == ["fine"] * 100
     assert 120 <= server.count <= 180
     assert run.spent().settled.calls == server.count
+
+
+def test_what_a_provider_asks_of_one_call_goes_for_all(run: ModelRun) -> None:
+    with ModelServer([Status(429, headers={"Retry-After": "1"}), "fine"]) as server:
+        model = run.models("openai/m", url=server.base_url)
+        calls = [run.call() for _ in range(5)]
+        with ThreadPoolExecutor(5) as pool:
+            first = pool.submit(run.ask, model, calls[0])
+            while not server.count:
+                time.sleep(0.01)
+            time.sleep(0.2)
+            others = [pool.submit(run.ask, model, call) for call in calls[1:]]
+            assert [one.result(30).text for one in (first, *others)] == ["fine"] * 5
+    refused, *answered = server.calls
+    assert all(one.at - refused.at > 0.9 for one in answered)
+
+
+def test_a_connection_that_nobody_takes_is_given_up_soon(run: ModelRun) -> None:
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # the queue is full, and further connections get no answer at all
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        patience = replace(QUICK, call=60.0, connect=0.3, outage=0.1)
+        with pytest.raises(ModelUnavailable, match="nobody answers at its address"):
+            run.ask(run.models("openai/m", url=url, patience=patience))
