@@ -107,9 +107,9 @@ def line_starts(text: str) -> list[int]:
 @lru_cache(maxsize=256)
 def _spans(genome: Genome, path: str, frozen: tuple[str, ...]) -> tuple[Span, ...]:
     text = genome.text(path)
-    spans = [span for free, span in segments(text) if free and span[0] < span[1]]
+    spans = [span for free, span in segments(text) if free and (span[0] < span[1] or not text)]
     closed = main_blocks(genome.layouts[path])
-    closed += [(gene.start, gene.end) for gene in frozen_genes(genome, frozen)]
+    closed += [(gene.start, gene.end) for gene in frozen_genes(genome, frozen) if gene.path == path]
     for start, end in closed:
         spans = [part for span in spans for part in _without(span, start, end)]
     return tuple(spans)

@@ -171,10 +171,35 @@ def test_any_bytes_come_back(files: dict[str, bytes]) -> None:
 
 LINES = st.lists(
     st.sampled_from(
-        "x = 1|x = 2 + \\|def f():|class A:|    def g(self):|    return 1|        return 2|# c|    # c||   |@d|\x0c|'''|if x:|else:"
-        "|    y = 2|x = (|)|import a|async def h(): pass|    @d|'''doc'''|\ufeffx = 1|x = \\|é = 'ü'|\tx = 1".split(
-            "|"
-        )
+        [
+            "x = 1",
+            "x = 2 + \\",
+            "def f():",
+            "class A:",
+            "    def g(self):",
+            "    return 1",
+            "        return 2",
+            "# c",
+            "    # c",
+            "",
+            "   ",
+            "@d",
+            "\x0c",
+            "'''",
+            "if x:",
+            "else:",
+            "    y = 2",
+            "x = (",
+            ")",
+            "import a",
+            "async def h(): pass",
+            "    @d",
+            "'''doc'''",
+            "\ufeffx = 1",
+            "x = \\",
+            "é = 'ü'",
+            "\tx = 1",
+        ]
     ),
     max_size=14,
 )
