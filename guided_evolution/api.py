@@ -11,6 +11,7 @@ from guided_evolution.budget import Budget
 from guided_evolution.front import Member
 from guided_evolution.progress import Watcher, nobody
 from guided_evolution.results import Results, read_results
+from guided_evolution.search_plan import search_plan
 from guided_evolution.seed import Seed, load_seed
 from guided_evolution.session import Finished, Plan, start_run
 from guided_evolution.settings import load_settings
@@ -70,6 +71,10 @@ def evolve(
     slots: int | None = None,
     rng_seed: int | None = None,
     population: int | None = None,
+    strategy: str | None = None,
+    selection: str | None = None,
+    islands: int | None = None,
+    migration: str | None = None,
     operators: Mapping[str, float] | None = None,
     watch: Watcher = nobody,
 ) -> Result:
@@ -86,7 +91,11 @@ def evolve(
         patience: stop after so many evaluations without growth of the front.
         slots: evaluations at once. With 1 the same `rng_seed` gives the same programs.
         rng_seed: decides every random choice of the run.
-        population: most programs that may become parents.
+        population: most programs that may become parents, on each island.
+        strategy: ``"evolve"``, or a baseline: ``"best-of-n"``, ``"random-walk"``, ``"hill-climb"``.
+        selection: who becomes a parent: ``"nsga2"`` and others, or your own as ``"module:Class"``.
+        islands: islands at most; they are spawned when the search stalls.
+        migration: who sends migrants to whom: ``"ring"``, ``"full"``, ``"broadcast"``, ``"lattice"``, ``"torus"``.
         operators: share of proposals by operator.
         watch: called with a snapshot of the run whenever something is finished; it must be quick.
 
@@ -104,12 +113,22 @@ def evolve(
             "slots": slots,
             "rng_seed": rng_seed,
             "population": population,
+            "strategy": strategy,
+            "selection": selection,
+            "islands": islands,
+            "migration": migration,
             "operators": operators,
         }
     )
     loaded = seed if isinstance(seed, Seed) else load_seed(os.fspath(seed))
     budget = Budget(settings.evaluations, settings.time, settings.target, settings.patience)
-    plan = Plan(budget, settings.slots, settings.population, tuple(settings.operators.items()))
+    plan = Plan(
+        budget,
+        settings.slots,
+        settings.population,
+        tuple(settings.operators.items()),
+        search=search_plan(settings),
+    )
     opened = open_archive(settings.archive, create=True)
     try:
         finished = start_run(

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,13 +17,12 @@ from guided_evolution.controller import Controller, Ending, Search
 from guided_evolution.errors import ArchiveUnavailable, GuidedEvolutionError, SettingsError
 from guided_evolution.identity import this_process
 from guided_evolution.model_run import SETTINGS_KEY, ModelRun
-from guided_evolution.population import Standings
 from guided_evolution.prices import Limits
 from guided_evolution.progress import Progress, Watcher, nobody
 from guided_evolution.sandbox.choice import Opener
 from guided_evolution.script import Script
+from guided_evolution.search_plan import SearchPlan, check_search, standings
 from guided_evolution.seed import Seed
-from guided_evolution.selection.nsga2 import NSGA2
 from guided_evolution.version import __version__
 
 DEFAULT_SECONDS = 60.0
@@ -59,6 +58,7 @@ class Plan:
         population: most programs that may become parents; None takes the default for the budget.
         operators: share of proposals by operator name; those not named keep their default share, 0 switches one off.
         model_run: the models that are asked; None for a run without.
+        search: strategy, selection and islands.
     """
 
     budget: Budget
@@ -66,6 +66,7 @@ class Plan:
     population: int | None = None
     operators: tuple[tuple[str, float], ...] = ()
     model_run: ModelRun | None = None
+    search: SearchPlan = field(default_factory=SearchPlan)
 
     def to_json(self) -> dict[str, Any]:
         """As the archive keeps it."""
@@ -75,6 +76,7 @@ class Plan:
             "population": self.population,
             "operators": dict(self.operators),
             SETTINGS_KEY: None if self.model_run is None else self.model_run.to_json(),
+            "search": self.search.to_json(),
         }
 
     @classmethod
@@ -82,7 +84,14 @@ class Plan:
         """What `to_json` wrote."""
         operators = tuple((str(name), float(share)) for name, share in stored["operators"].items())
         asked = ModelRun.from_json(stored.get(SETTINGS_KEY))
-        return cls(from_json(stored["budget"]), int(stored["slots"]), stored["population"], operators, asked)
+        return cls(
+            from_json(stored["budget"]),
+            int(stored["slots"]),
+            stored["population"],
+            operators,
+            asked,
+            SearchPlan.from_json(stored.get("search")),
+        )
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,7 @@ def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
 
 
 def _checked(plan: Plan, seed: Seed) -> Plan:
+    check_search(plan.search)
     if plan.model_run is None and (asked := [name for name, _ in plan.operators if name in _MODEL_OPERATORS]):
         raise SettingsError(
             f"operators: {asked[0]} asks a model; name one by --model, as in `--model openai/gpt-5-mini`"
@@ -242,7 +252,7 @@ def _drive(
     contexts = Contexts(archive)
     operators = builtin_operators()
     wake = threading.Event()
-    pool = SandboxPool(opener)
+    pool = SandboxPool(lambda wanted, _kind: opener(wanted))
     evaluator = Evaluator(contexts, pool)
     askers = Askers(archive, contexts, notice)
     proposer = Proposer(contexts, operators, askers)
@@ -262,7 +272,9 @@ def _drive(
         held,
         budget=plan.budget,
         search=_search(plan, {name: operator.parents for name, operator in operators.items()}),
-        standings=Standings(seed, _selection(plan), _population_size(plan)),
+        standings=standings(
+            plan.search, seed, evaluations=plan.budget.evaluations, population=plan.population
+        ),
         dispatch=embedded,
         wake=wake,
         watch=watch,
@@ -338,19 +350,3 @@ def _script(archive: Archive, run: runs.StoredRun, plan: Plan) -> Script | None:
         return None
     source_id, name = plan.model_run.replay
     return Script(archive, source_id, run.id, name)
-
-
-def _selection(plan: Plan) -> NSGA2:
-    ranked, uniform = (
-        (0.75, 0.15) if _size_of(plan) <= 50 else (0.7, 0.2) if _size_of(plan) <= 200 else (0.65, 0.25)
-    )
-    return NSGA2(ranked=ranked, uniform=uniform)
-
-
-def _population_size(plan: Plan) -> int:
-    return plan.population or (10 if _size_of(plan) <= 50 else 15 if _size_of(plan) <= 200 else 20)
-
-
-def _size_of(plan: Plan) -> int:
-    """Evaluations that the run may make; a run bounded by time alone counts as a middling one."""
-    return plan.budget.evaluations or 200

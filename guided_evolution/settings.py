@@ -15,7 +15,19 @@ from guided_evolution.errors import SettingsError
 PREFIX = "GUIDED_EVOLUTION_"
 FILE_NAME = "guided-evolution.toml"
 FILE_VARIABLE = PREFIX + "SETTINGS"
-OPERATORS = ("constant", "operator", "function", "statement", "crossover")
+OPERATORS = (
+    "constant",
+    "operator",
+    "function",
+    "statement",
+    "crossover",
+    "mutate",
+    "merge",
+    "draft",
+    "repair",
+)
+"""All operators; the last four ask a model."""
+
 SandboxKind = Literal["auto", "process", "docker"]
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
@@ -42,8 +54,17 @@ class Settings:
         sandbox: where candidates run; auto takes Docker where a model writes programs, else the process kind.
         base_image: image with Python that the Docker sandbox builds on; None takes the official one.
         wheels: folder of wheels that it installs from, for machines without network.
-        population: programs kept as parents.
+        population: programs kept as parents, on each island.
+        strategy, selection, islands, migration: see `SearchPlan`, which checks them.
         operators: share of proposals by operator, not normalised; empty means equal shares.
+        model: models to ask, as "PROVIDER/NAME" or "PROVIDER/NAME=WEIGHT"; empty for a run without.
+        base_url: address of an OpenAI-compatible server for those that the models file gives none.
+        models_file: settings of models; without `model`, all of it is asked.
+        max_cost: US dollars for model calls. max_tokens, max_calls: likewise. no_cap: none is wanted.
+        calls: model calls in flight at once.
+        prompts: folder of templates that take the place of ours.
+        prompt_tokens: most tokens of a prompt.
+        manual_folder: where `--model manual` writes prompts and reads replies.
     """
 
     archive: str = "guided-evolution.db"
@@ -58,7 +79,22 @@ class Settings:
     base_image: str | None = None
     wheels: str | None = None
     population: int | None = None
+    strategy: str = "evolve"
+    selection: str | None = None
+    islands: int | None = None
+    migration: str | None = None
     operators: Mapping[str, float] = field(default_factory=dict)
+    model: tuple[str, ...] = ()
+    base_url: str | None = None
+    models_file: str | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_calls: int | None = None
+    no_cap: bool = False
+    calls: int | None = None
+    prompts: str | None = None
+    prompt_tokens: int | None = None
+    manual_folder: str = "prompts"
 
 
 @dataclass(frozen=True)
@@ -245,12 +281,45 @@ def _operators(value: object) -> dict[str, float]:
     return checked
 
 
+def _models(value: object) -> tuple[str, ...]:
+    said = 'must be a model or a list of them, like "openai/gpt-5=3"'
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError(said)
+    names = tuple(one.strip() if isinstance(one, str) else "" for one in given)
+    if not all(names):
+        raise ValueError(said)
+    return names
+
+
+def _dollars(value: object) -> float:
+    said = "must be US dollars, a number above 0"
+    number = _number(value.removeprefix("$") if isinstance(value, str) else value, said)
+    if number <= 0:
+        raise ValueError(said)
+    return number
+
+
+def _yes_or_no(value: object) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    if isinstance(value, bool):
+        return value
+    raise ValueError("must be true or false")
+
+
 _WHOLE = {
     "slots": _whole(1, 1024),
     "evaluations": _whole(1, 10**9),
     "patience": _whole(1, 10**9),
     "rng_seed": _whole(0, 2**63 - 1),
     "population": _whole(2, 10**5),
+    "max_tokens": _whole(1, 10**12),
+    "max_calls": _whole(1, 10**9),
+    "calls": _whole(1, 1024),
+    "prompt_tokens": _whole(1000, 10**7),
+    "islands": _whole(1, 1000),
 }
 _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "archive": _text,
@@ -259,8 +328,18 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "time": _time,
     "target": _target,
     "sandbox": _sandbox,
+    "strategy": _text,
+    "selection": _text,
+    "migration": _text,
     "base_image": _text,
     "wheels": _text,
     "operators": _operators,
+    "model": _models,
+    "base_url": _text,
+    "models_file": _text,
+    "max_cost": _dollars,
+    "no_cap": _yes_or_no,
+    "prompts": _text,
+    "manual_folder": _text,
 }
 assert set(_PARSERS) == {one.name for one in fields(Settings)}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from guided_evolution.cli import options
 from guided_evolution.cli.options import Archive, InRun, Json, Place, Run, SandboxKind, Settings, Slots, place
 from guided_evolution.version import __version__
 
@@ -52,7 +53,9 @@ def common(
 @app.command(rich_help_panel=RUNS)
 def evolve(
     context: typer.Context,
-    seed: Annotated[str, typer.Argument(help="A built-in seed's name or a seed's folder.")],
+    seed: Annotated[
+        str | None, typer.Argument(help="A built-in seed's name or a seed's folder.", show_default=False)
+    ] = None,
     evaluations: Annotated[
         int | None, typer.Option(metavar="N", help="End after so many evaluations, failed ones too.")
     ] = None,
@@ -74,10 +77,44 @@ def evolve(
     population: Annotated[
         int | None, typer.Option(metavar="N", help="Most programs that may become parents.")
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="evolve, or a baseline: best-of-n, random-walk, hill-climb.",
+            show_default=False,
+        ),
+    ] = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who becomes a parent: nsga2, spea2, map-elites, weighted, mate-choice or your own module:Class.",
+        ),
+    ] = None,
+    islands: Annotated[
+        int | None, typer.Option(metavar="N", help="Islands at most; spawned when the search stalls.")
+    ] = None,
+    migration: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who sends migrants: ring, full, broadcast, lattice or torus."),
+    ] = None,
     operators: Annotated[
         str | None,
-        typer.Option(metavar="SHARES", help="Share of proposals by operator: constant=2,crossover=1."),
+        typer.Option(metavar="SHARES", help="Share of proposals by operator: mutate=3,crossover=1."),
     ] = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    models_file: options.ModelsFile = None,
+    max_cost: options.MaxCost = None,
+    max_tokens: options.MaxTokens = None,
+    max_calls: options.MaxCalls = None,
+    no_cap: options.NoCap = None,
+    calls: options.Calls = None,
+    prompts: options.Prompts = None,
+    prompt_tokens: options.PromptTokens = None,
+    manual_folder: options.ManualFolder = None,
+    replay: options.Replay = None,
     sandbox: SandboxKind = None,
     archive: Archive = None,
     settings: Settings = None,
@@ -93,10 +130,30 @@ def evolve(
         "slots": slots,
         "rng_seed": rng_seed,
         "population": population,
+        "strategy": strategy,
+        "selection": selection,
+        "islands": islands,
+        "migration": migration,
         "operators": operators,
+        "model": tuple(model) if model else None,
+        "base_url": base_url,
+        "models_file": models_file,
+        "max_cost": max_cost,
+        "max_tokens": max_tokens,
+        "max_calls": max_calls,
+        "no_cap": no_cap,
+        "calls": calls,
+        "prompts": prompts,
+        "prompt_tokens": prompt_tokens,
+        "manual_folder": manual_folder,
         "sandbox": sandbox,
     }
-    raise typer.Exit(sessions.evolve(place(context, archive, settings), seed, flags))
+    where = place(context, archive, settings)
+    if replay is not None:
+        raise typer.Exit(sessions.replay(where, replay, flags, seed))
+    if seed is None:
+        raise typer.BadParameter("name a seed, or a run to --replay")
+    raise typer.Exit(sessions.evolve(where, seed, flags))
 
 
 @app.command(rich_help_panel=RUNS)
@@ -110,6 +167,9 @@ def resume(
         str | None, typer.Option(metavar="TIME", help="Give it this time on top: 90s, 10m, 2h.")
     ] = None,
     slots: Slots = None,
+    max_cost: options.MaxCost = None,
+    max_tokens: options.MaxTokens = None,
+    max_calls: options.MaxCalls = None,
     archive: Archive = None,
     settings: Settings = None,
 ) -> None:
@@ -117,7 +177,8 @@ def resume(
     from guided_evolution.cli import sessions
 
     where = place(context, archive, settings)
-    raise typer.Exit(sessions.resume(where, run, add=add, add_time=add_time, slots=slots))
+    flags = {"slots": slots, "max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls}
+    raise typer.Exit(sessions.resume(where, run, add=add, add_time=add_time, flags=flags))
 
 
 @app.command(rich_help_panel=RUNS)
@@ -287,6 +348,41 @@ def check(
             as_json=json,
         )
     )
+
+
+@app.command(rich_help_panel=SEEDS)
+def prompt(
+    context: typer.Context,
+    seed: Annotated[str, typer.Argument(help="A built-in seed's name or a seed's folder.")],
+    operator: Annotated[
+        str, typer.Option(metavar="NAME", help="mutate, merge, draft or repair.", show_default=True)
+    ] = "mutate",
+    rng_seed: Annotated[
+        int | None, typer.Option(metavar="N", help="The run's. By default 0.", show_default=False)
+    ] = None,
+    model: options.Model = None,
+    base_url: options.BaseUrl = None,
+    models_file: options.ModelsFile = None,
+    prompts: options.Prompts = None,
+    prompt_tokens: options.PromptTokens = None,
+    sandbox: SandboxKind = None,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Print the prompt that the first proposal of a run would get, and its tokens. Free: nobody is asked."""
+    from guided_evolution.cli import prompt as command
+
+    flags = {
+        "rng_seed": rng_seed,
+        "model": tuple(model) if model else None,
+        "base_url": base_url,
+        "models_file": models_file,
+        "prompts": prompts,
+        "prompt_tokens": prompt_tokens,
+        "sandbox": sandbox,
+    }
+    command.prompt(place(context, archive, settings), seed, operator, flags, as_json=json)
 
 
 @app.command(rich_help_panel=CARE)

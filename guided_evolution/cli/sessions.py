@@ -18,6 +18,7 @@ from guided_evolution.errors import GuidedEvolutionError, SettingsError, WorldFa
 from guided_evolution.live import watching
 from guided_evolution.progress import Progress, Watcher
 from guided_evolution.results import read_results
+from guided_evolution.search_plan import search_plan
 from guided_evolution.seed import Seed, load_seed
 from guided_evolution.session import DEFAULT_SECONDS, Finished, Plan, StopHook, grown, resume_run, start_run
 from guided_evolution.settings import SandboxKind, load_settings, parse_duration
@@ -30,7 +31,13 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
     settings = load_settings({"archive": place.archive, **flags}, file=place.settings)
     seed = load_seed(seed_name)
     budget = Budget(settings.evaluations, settings.time, settings.target, settings.patience)
-    plan = Plan(budget, settings.slots, settings.population, tuple(settings.operators.items()))
+    plan = Plan(
+        budget,
+        settings.slots,
+        settings.population,
+        tuple(settings.operators.items()),
+        search=search_plan(settings),
+    )
     opener = sandbox_opener(settings, settings.sandbox, model_writes=False)
     opener.prepare(seed)
     archive = open_archive(settings.archive, create=True)

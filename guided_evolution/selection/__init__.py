@@ -40,7 +40,10 @@ class Population:
 class Selection(Protocol):
     """A strategy of choosing parents. It keeps no state: what it needs stands in the population."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in messages; a plain attribute will do."""
+        ...
 
     def choose(self, population: Population, count: int, rng: random.Random) -> tuple[int, ...]:
         """`count` different program ids where the population has so many, the base first."""
