@@ -118,7 +118,11 @@ def _lines(problem: BaseException) -> list[str]:
     while trace is not None and (trace.tb_frame.f_code.co_filename.startswith((ours, "<frozen importlib"))):
         trace = trace.tb_next
     frames = traceback.extract_tb(trace, limit=-_FRAMES)
-    return [*traceback.format_list(frames), *traceback.format_exception_only(problem)]
+    if isinstance(problem, SyntaxError):
+        return [*traceback.format_list(frames), *traceback.format_exception_only(problem)]
+    # By hand: `traceback` follows chains of causes to their end, and a program may have made a long one.
+    name, text = type(problem).__qualname__, str(problem)
+    return [*traceback.format_list(frames), f"{name}: {text}\n" if text else f"{name}\n"]
 
 
 def _reply(channel: Channel, reply: list[Any], most_bytes: int) -> None:

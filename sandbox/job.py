@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.02
 _DISK_TICKS = 10
+_DISK_SLACK = 4 << 20
 _DYING_SECONDS = 0.3
 _ASLEEP_SECONDS = 1.0
 _CHUNK = 1 << 16
@@ -69,7 +70,9 @@ class Job:
 
     def _out_of_memory(self) -> Verdict:
         self._leftovers += 1  # whoever else was killed may be missed later: the client takes a new runner
-        return Verdict("failed", "memory", f"used more than the {self._limits['memory_mb']} MB of memory that it may")
+        return Verdict(
+            "failed", "memory", f"used more than the {self._limits['memory_mb']} MB of memory that it may"
+        )
 
     def _message(self, verdict: Verdict, seconds: float) -> dict[str, Any]:
         if verdict.state == "broken":
@@ -239,10 +242,11 @@ class Job:
             self._condemn("disk", f"wrote files of more than the {self._limits['memory_mb']} MB that it may")
 
     def _disk_full(self) -> bool:
-        """Whether the program's folder outgrew its share, looked at now and then; its own user's disk is bounded anyway."""
+        """Whether the program's folder outgrew its share, looked at now and then; its own user's disk is
+        bounded anyway."""
         if self._ticks % _DISK_TICKS or self._user is not None:
             return False
-        return wipe.size(self._folder) > self._limits["memory_mb"] * limits.MEGABYTE
+        return wipe.size(self._folder) > limits.file_bytes(self._limits) + _DISK_SLACK
 
     def _memory(self, every: list[int]) -> int:
         """Bytes in use by these processes together."""
@@ -283,9 +287,14 @@ class Job:
     def _reap(self, process: _Process) -> int:
         if process.status is None:
             process.ask_to_reap()
-            self._peak_mb = max(self._peak_mb, process.reaped() if process is self._candidate else 0.0)
+            self._take_reaped(process)
         assert process.status is not None
         return process.status
+
+    def _take_reaped(self, process: _Process) -> None:
+        peak = process.reaped()
+        if process is self._candidate:
+            self._peak_mb = max(self._peak_mb, peak)
 
     def _end(self) -> None:
         """End both processes and whatever they left."""
@@ -295,9 +304,7 @@ class Job:
         for process in asked:
             process.ask_to_reap()
         for process in asked:
-            peak = process.reaped()
-            if process is self._candidate:
-                self._peak_mb = max(self._peak_mb, peak)
+            self._take_reaped(process)
         self._end_leftovers()
         self._output.drain()
         self._evaluator_output.drain()

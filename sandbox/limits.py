@@ -49,12 +49,17 @@ def confine(limits: dict[str, Any], *, own_user: bool) -> None:
     seconds = int(limits["seconds"] * max(1, limits["cpus"])) + 2
     _bound(resource.RLIMIT_CORE, 0)
     _bound(resource.RLIMIT_CPU, seconds, seconds + 1)
-    _bound(resource.RLIMIT_FSIZE, max(memory, 64 * MEGABYTE))
+    _bound(resource.RLIMIT_FSIZE, file_bytes(limits))
     _bound(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if LINUX and not limits["gpus"]:
         _bound(resource.RLIMIT_DATA, 2 * memory + _heap() + 64 * MEGABYTE)
     if own_user:
         _bound(resource.RLIMIT_NPROC, int(limits["processes"]))
+
+
+def file_bytes(limits: dict[str, Any]) -> int:
+    """Bytes of the largest file that a program may write; all of its files together may take a little more."""
+    return max(int(limits["memory_mb"]), 64) * MEGABYTE
 
 
 def become(user: int, group: int) -> None:

@@ -24,6 +24,7 @@ MOST_DEPTH = 64
 MOST_ITEMS = 4_000_000
 MOST_INTEGER_BYTES = 8192
 MOST_DESCRIPTORS = 64
+_TOO_MANY = f"more than {MOST_ITEMS:,} values; put numbers into an array"
 _LARGE = 1 << 20
 _DTYPE = re.compile(
     r"[<>|](?:b1|[iuS][0-9]{1,9}|f[0-9]{1,2}|c[0-9]{1,2}|U[0-9]{1,9}|[mM]8(?:\[[0-9A-Za-z]{1,12}\])?)"
@@ -70,7 +71,7 @@ class Encoder:
             raise NotCarried(f"{place[:80]} is nested more than {MOST_DEPTH} levels deep")
         self._items -= 1
         if self._items < 0:
-            raise NotCarried(f"more than {MOST_ITEMS:,} values; put numbers into an array")
+            raise NotCarried(_TOO_MANY)
         put(self, value, place, depth)
         if len(self.out) > self._left:
             raise NotCarried("too many bytes to pass")
@@ -131,13 +132,17 @@ class Encoder:
     def _sequence(self, tag: bytes, value: Sequence[Any], place: str, depth: int) -> None:
         # A copy: another thread of the program may go on changing the list.
         items = tuple(value)
-        self.out += tag + _COUNT.pack(min(len(items), MOST_ITEMS + 1))
+        if len(items) > self._items:
+            raise NotCarried(_TOO_MANY)
+        self.out += tag + _COUNT.pack(len(items))
         for index, item in enumerate(items):
             self.put(item, f"{place}[{index}]" if depth < 8 else place, depth + 1)
 
     def _dict(self, value: dict[Any, Any], place: str, depth: int) -> None:
         items = tuple(value.items())
-        self.out += b"d" + _COUNT.pack(min(len(items), MOST_ITEMS + 1))
+        if 2 * len(items) > self._items:
+            raise NotCarried(_TOO_MANY)
+        self.out += b"d" + _COUNT.pack(len(items))
         for key, item in items:
             if not isinstance(key, str | int | float | bytes | tuple | None):
                 raise NotCarried(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import resource
 import signal
@@ -58,36 +57,36 @@ def remove(folder: str) -> None:
 
 
 def _empty(top: int) -> None:
-    """Remove everything in an open folder. Folders in folders are lifted to the top first, so no path gets long."""
-    numbers = itertools.count()
-    pending = os.listdir(top)
-    while pending:
-        name = pending.pop()
-        if _unlink(name, top):
-            continue
-        os.chmod(name, 0o700, dir_fd=top)
-        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
-        try:
-            for entry in os.listdir(inner):
-                if _unlink(entry, inner):
-                    continue
-                # A folder can be moved only by who may write to it.
-                os.chmod(entry, 0o700, dir_fd=inner)
-                lifted = _free_name(top, numbers)
-                os.rename(entry, lifted, src_dir_fd=inner, dst_dir_fd=top)
-                pending.append(lifted)
-        finally:
-            os.close(inner)
-        os.rmdir(name, dir_fd=top)
-
-
-def _free_name(top: int, numbers: itertools.count[int]) -> str:
+    """Remove everything in an open folder, one step down or up at a time, so that neither a path nor the stack
+    gets long."""
+    here = os.dup(top)
+    levels = [("", _unlink_all(here))]
     while True:
-        name = f".lifted-{next(numbers)}"
-        try:
-            os.stat(name, dir_fd=top, follow_symlinks=False)
-        except FileNotFoundError:
-            return name
+        name, folders = levels[-1]
+        if folders:
+            name = folders.pop()
+            os.chmod(name, 0o700, dir_fd=here)
+            here = _go(name, here)
+            levels.append((name, _unlink_all(here)))
+        elif len(levels) > 1:
+            here = _go("..", here)
+            os.rmdir(name, dir_fd=here)
+            levels.pop()
+        else:
+            break
+    os.close(here)
+
+
+def _go(name: str, here: int) -> int:
+    """From one open folder to another."""
+    there = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+    os.close(here)
+    return there
+
+
+def _unlink_all(folder: int) -> list[str]:
+    """Remove all but folders from an open folder; their names."""
+    return [name for name in os.listdir(folder) if not _unlink(name, folder)]
 
 
 def _unlink(name: str, folder: int) -> bool:

@@ -12,6 +12,7 @@ import fcntl
 import gc
 import importlib
 import os
+import random
 import resource
 import signal
 import sys
@@ -198,9 +199,10 @@ def _settle(folder: str) -> None:
 def _reseed(seed: int) -> None:
     """Give global generators the same start in every job; a fork would hand on whatever state they happen to be
     in."""
-    for name in ("random", "numpy.random"):
-        if name in sys.modules:
-            sys.modules[name].seed(seed % 2**32)
+    random.seed(seed)
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed(seed % 2**32)
 
 
 def _import_all(modules: list[str]) -> str | None:

@@ -195,8 +195,8 @@ class RunnerSandbox:
 def configuration(seed: Seed, place: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The first message to a runner, as `Settings` in `sandbox/runner.py` describes it.
 
-    `place` may hold root, users, wipe, kills, parent, environment, and `candidate` and `evaluator` with path, python,
-    user, group.
+    `place` may hold root, users, wipe, kills, parent, environment, and `candidate` and `evaluator` with path,
+    python, user, group.
     """
     candidate = {
         "path": [],
