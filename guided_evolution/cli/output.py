@@ -14,11 +14,18 @@ _WIDTH_ELSEWHERE = 160
 """Columns where nobody says how many there are: a pipe or a file cuts nothing off."""
 
 
+class _Console(Console):
+    """A console that leaves it to the command what a reader's going away means; rich's own exits with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console on standard output (or standard error) that colours nothing by itself."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDTH_ELSEWHERE
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_json(document: Mapping[str, object] | list[Mapping[str, object]]) -> None:

@@ -97,7 +97,11 @@ class Standing:
 
     @property
     def at_work(self) -> int:
-        return sum(n for (state, _), n in self.counts.items() if state in ("pending", "running"))
+        return sum(n for (state, _), n in self.counts.items() if state == "running")
+
+    @property
+    def waiting(self) -> int:
+        return sum(n for (state, _), n in self.counts.items() if state == "pending")
 
     @property
     def budget(self) -> Budget:
@@ -160,7 +164,8 @@ def _picture(standing: Standing) -> RenderableType:
     if budget.patience is not None:
         rows.add_row("until", f"{budget.patience} evaluations bring no gain")
     if standing.alive:
-        rows.add_row("at work", str(standing.at_work))
+        waiting = f", {standing.waiting} waiting" if standing.waiting else ""
+        rows.add_row("at work", f"{standing.at_work}{waiting}")
     for name, kinds in (("failed", standing.failures), ("rejected", standing.rejected)):
         if kinds:
             rows.add_row(name, counted(kinds))
@@ -193,6 +198,7 @@ def _document(standing: Standing) -> dict[str, object]:
         "failed": standing.failures,
         "rejected": standing.rejected,
         "at_work": standing.at_work,
+        "waiting": standing.waiting,
         "per_second": standing.pace,
         "front": len(results.front),
         "seed_program": report.member_document(results, results.seed_member),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import document, gev, start, write_seed
@@ -17,14 +19,32 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begun(home: Path, *arguments: str) -> subprocess.Popen[str]:
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the slow seed's run; whatever is left of it when the test ends is killed."""
+    children = []
+
+    def start_it(home: Path, *arguments: str) -> subprocess.Popen[str]:
+        children.append(start("evolve", "./slow", "--slots", "2", *arguments, cwd=home))
+        return children[-1]
+
+    yield start_it
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+Begin = Callable[..., subprocess.Popen[str]]
+
+
+def begun(begin: Begin, home: Path, *arguments: str) -> subprocess.Popen[str]:
     """A run that has evaluated something and goes on."""
-    child = start("evolve", "./slow", "--slots", "2", *arguments, cwd=home)
+    child = begin(home, *arguments)
     wait_for(home, lambda status: status["evaluations"] >= 3)
     return child
 
 
-def wait_for(home: Path, done) -> dict:  # type: ignore[no-untyped-def, type-arg]
+def wait_for(home: Path, done: Callable[[Any], bool]) -> Any:
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         answer = gev("status", "--json", cwd=home)
@@ -43,8 +63,10 @@ def ended(child: subprocess.Popen[str]) -> tuple[int, str, str]:
     ("number", "name", "code"),
     [(signal.SIGINT, "Ctrl-C", 0), (signal.SIGTERM, "SIGTERM", 3), (signal.SIGHUP, "SIGHUP", 3)],
 )
-def test_a_signal_stops_cleanly_and_resume_goes_on(home: Path, number: int, name: str, code: int) -> None:
-    child = begun(home, "--evaluations", "60")
+def test_a_signal_stops_cleanly_and_resume_goes_on(
+    begin: Begin, home: Path, number: int, name: str, code: int
+) -> None:
+    child = begun(begin, home, "--evaluations", "60")
     child.send_signal(number)
     left, out, err = ended(child)
     assert (left, err) == (code, ""), (out, err)
@@ -62,9 +84,9 @@ def test_a_signal_stops_cleanly_and_resume_goes_on(home: Path, number: int, name
     assert gev("doctor", cwd=home).returncode == 0
 
 
-def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(begin: Begin, tmp_path: Path) -> None:
     write_seed(tmp_path / "slow", wait=5, seconds=60)
-    child = start("evolve", "./slow", "--slots", "2", "--evaluations", "3", cwd=tmp_path)
+    child = begin(tmp_path, "--evaluations", "3")
     wait_for(tmp_path, lambda status: status["evaluations"] == 1 and status["at_work"] > 0)
     child.send_signal(signal.SIGINT)
     wait_for(tmp_path, lambda status: child.poll() is None)
@@ -80,8 +102,8 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
     assert document("status", cwd=tmp_path)["evaluations"] == 3
 
 
-def test_pause_resume_and_stop_from_elsewhere(home: Path) -> None:
-    child = begun(home, "--evaluations", "500")
+def test_pause_resume_and_stop_from_elsewhere(begin: Begin, home: Path) -> None:
+    child = begun(begin, home, "--evaluations", "500")
     assert "is paused" in gev("pause", cwd=home).stdout
     wait_for(home, lambda status: status["at_work"] == 0)
     paused = document("status", cwd=home)
@@ -99,8 +121,8 @@ def test_pause_resume_and_stop_from_elsewhere(home: Path) -> None:
     assert "stopped by command" in out
 
 
-def test_a_killed_run_is_interrupted_and_goes_on(home: Path) -> None:
-    child = begun(home, "--evaluations", "20")
+def test_a_killed_run_is_interrupted_and_goes_on(begin: Begin, home: Path) -> None:
+    child = begun(begin, home, "--evaluations", "20")
     child.kill()
     child.communicate()
     killed = document("status", cwd=home)
@@ -128,8 +150,8 @@ def test_a_finished_run_takes_more_budget_and_confirms_nothing_twice(tmp_path: P
     assert "--add-time" in refused.stderr
 
 
-def test_a_run_outlives_whoever_reads_its_output(home: Path) -> None:
-    child = start("evolve", "./slow", "--slots", "2", "--evaluations", "12", cwd=home)
+def test_a_run_outlives_whoever_reads_its_output(begin: Begin, home: Path) -> None:
+    child = begin(home, "--evaluations", "12")
     assert child.stdout is not None
     child.stdout.close()
     assert child.wait(60) == 0
