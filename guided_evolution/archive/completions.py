@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
 
 from guided_evolution.archive.clock import now
 from guided_evolution.archive.tables import Completion, Proposal, Spending
@@ -53,25 +53,69 @@ class Stored:
     reply: Reply
 
 
-def _is(call: Call) -> ColumnElement[bool]:
+def _is(proposal: ColumnElement[bool]) -> ColumnElement[bool]:
     condition: ColumnElement[bool] = (
-        (_completion.c.run_id == call.run_id)
-        & (_completion.c.proposal_id == call.proposal_id)  # SQLAlchemy writes IS NULL for None
-        & (_completion.c.purpose == call.purpose)
-        & (_completion.c.turn == call.turn)
+        (_completion.c.run_id == bindparam("run"))
+        & (_completion.c.purpose == bindparam("purpose_"))
+        & (_completion.c.turn == bindparam("turn_"))
+        & proposal
     )
     return condition
 
 
+_OF_PROPOSAL = _is(_completion.c.proposal_id == bindparam("proposal"))
+_OF_RUN = _is(_completion.c.proposal_id.is_(None))
+_attempts = {
+    which: select(_completion.c.id, _completion.c.attempt, _completion.c.state).where(condition)
+    for which, condition in ((True, _OF_PROPOSAL), (False, _OF_RUN))
+}
+_answered = {
+    which: select(_completion)
+    .where(condition, _completion.c.state == "answered")
+    .order_by(_completion.c.attempt.desc())
+    .limit(1)
+    for which, condition in ((True, _OF_PROPOSAL), (False, _OF_RUN))
+}
+_insert = insert(_completion).values(created_at=now()).returning(_completion.c.id)
+_aside = select(
+    _completion.c.run_id, _completion.c.state, _completion.c.reserved_cost, _completion.c.reserved_tokens
+).where(_completion.c.id == bindparam("row"))
+_finish = (
+    update(_completion)
+    .where(_completion.c.id == bindparam("row"))
+    .values(
+        finished_at=now(),
+        **{
+            name: bindparam(f"new_{name}", type_=_completion.c[name].type)
+            for name in (
+                "state model parameters reply reasoning prompt_tokens completion_tokens cost seconds "
+                "finish_reason error"
+            ).split()
+        },
+    )
+)
+_spend = (
+    update(_spending)
+    .where(_spending.c.run_id == bindparam("run"))
+    .values(
+        cost=_spending.c.cost + bindparam("more_cost"),
+        tokens=_spending.c.tokens + bindparam("more_tokens"),
+        calls=_spending.c.calls + bindparam("more_calls"),
+        reserved_cost=_spending.c.reserved_cost + bindparam("aside_cost"),
+        reserved_tokens=_spending.c.reserved_tokens + bindparam("aside_tokens"),
+    )
+)
+_spent = select(_spending).where(_spending.c.run_id == bindparam("run"))
+
+
+def _key(call: Call) -> dict[str, Any]:
+    key = {"run": call.run_id, "purpose_": call.purpose, "turn_": call.turn}
+    return key if call.proposal_id is None else key | {"proposal": call.proposal_id}
+
+
 def answered(connection: Connection, call: Call) -> Reply | None:
     """The reply that was bought for this call already, the latest if there are several; None if none was."""
-    statement = (
-        select(_completion)
-        .where(_is(call), _completion.c.state == "answered")
-        .order_by(_completion.c.attempt.desc())
-        .limit(1)
-    )
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(_answered[call.proposal_id is not None], _key(call)).one_or_none()
     return None if row is None else _reply(row)
 
 
@@ -79,14 +123,16 @@ def begin(
     connection: Connection, call: Call, model: str, messages: Sequence[Message], reserved: Amount
 ) -> int:
     """Write an open attempt and set its cost aside; returns its id. Earlier open attempts of this call are lost."""
-    _lose(connection, _is(call))
-    attempt = connection.execute(select(func.max(_completion.c.attempt)).where(_is(call))).scalar() or 0
+    earlier = connection.execute(_attempts[call.proposal_id is not None], _key(call)).all()
+    still_open = [row.id for row in earlier if row.state == "open"]
+    if still_open:
+        _lose(connection, _completion.c.id.in_(still_open))
     row: dict[str, Any] = {
         "run_id": call.run_id,
         "proposal_id": call.proposal_id,
         "purpose": call.purpose,
         "turn": call.turn,
-        "attempt": attempt + 1,
+        "attempt": 1 + max((row.attempt for row in earlier), default=0),
         "state": "open",
         "model": model,
         "parameters": {},
@@ -95,8 +141,7 @@ def begin(
         "reserved_cost": reserved.cost,
         "reserved_tokens": reserved.tokens,
     }
-    statement = insert(_completion).values(created_at=now()).returning(_completion.c.id)
-    completion_id: int = connection.execute(statement, row).scalar_one()
+    completion_id: int = connection.execute(_insert, row).scalar_one()
     _add(connection, call.run_id, settled=Amount(calls=reserved.calls), reserved=reserved)
     return completion_id
 
@@ -131,7 +176,7 @@ def finish(
     Args:
         tokens: what it used or, where nobody knows, may have used; its cost is the reply's.
     """
-    row: Row[Any] = connection.execute(select(_completion).where(_completion.c.id == completion_id)).one()
+    row: Row[Any] = connection.execute(_aside, {"row": completion_id}).one()
     values = {
         "state": state,
         "model": reply.model,
@@ -146,7 +191,7 @@ def finish(
         "error": reply.error,
     }
     connection.execute(
-        update(_completion).where(_completion.c.id == completion_id).values(**values, finished_at=now())
+        _finish, {"row": completion_id, **{f"new_{name}": value for name, value in values.items()}}
     )
     aside = Amount(row.reserved_cost, row.reserved_tokens)
     cost = reply.cost or 0.0
@@ -179,17 +224,15 @@ def _lose(connection: Connection, which: ColumnElement[bool]) -> int:
 def _add(
     connection: Connection, run_id: int, *, settled: Amount = Amount(), reserved: Amount = Amount()
 ) -> None:
-    connection.execute(
-        update(_spending)
-        .where(_spending.c.run_id == run_id)
-        .values(
-            cost=_spending.c.cost + settled.cost,
-            tokens=_spending.c.tokens + settled.tokens,
-            calls=_spending.c.calls + settled.calls,
-            reserved_cost=_spending.c.reserved_cost + reserved.cost,
-            reserved_tokens=_spending.c.reserved_tokens + reserved.tokens,
-        )
-    )
+    values = {
+        "run": run_id,
+        "more_cost": settled.cost,
+        "more_tokens": settled.tokens,
+        "more_calls": settled.calls,
+        "aside_cost": reserved.cost,
+        "aside_tokens": reserved.tokens,
+    }
+    connection.execute(_spend, values)
 
 
 def open_account(connection: Connection, run_id: int) -> None:
@@ -201,8 +244,8 @@ def open_account(connection: Connection, run_id: int) -> None:
 
 def spent(connection: Connection, run_id: int, *, for_update: bool = False) -> Spent:
     """What the run has spent and set aside. `for_update` keeps others from spending until this transaction ends."""
-    statement = select(_spending).where(_spending.c.run_id == run_id)
-    row = connection.execute(statement.with_for_update() if for_update else statement).one_or_none()
+    statement = _spent.with_for_update() if for_update else _spent
+    row = connection.execute(statement, {"run": run_id}).one_or_none()
     if row is None:
         return Spent()
     reserved = Amount(max(row.reserved_cost, 0.0), row.reserved_tokens)
