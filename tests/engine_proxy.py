@@ -33,6 +33,14 @@ class EngineProxy:
         """What DOCKER_HOST has to be."""
         return f"unix://{self.path}"
 
+    def restart(self) -> None:
+        """Break every connection off, and take new ones."""
+        before, self._open = self._open, []
+        for one in before:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
     def die(self) -> None:
         """As `kill -9` of the engine looks from here."""
         self._dead = True

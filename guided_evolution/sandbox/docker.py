@@ -41,7 +41,8 @@ def open_docker_sandbox(
     """A sandbox of the Docker kind; its container starts with the first job. Arguments and errors as in `prepare`."""
     engine = Engine.connect()
     image = _prepared(engine, seed, base_image, wheels, say)
-    return RunnerSandbox(f"docker@{image.digest}", seed, lambda: _connect(seed, engine, image))
+    unremoved: list[Container] = []
+    return RunnerSandbox(f"docker@{image.digest}", seed, lambda: _connect(seed, engine, image, unremoved))
 
 
 def _prepared(
@@ -52,7 +53,12 @@ def _prepared(
     return image
 
 
-def _connect(seed: Seed, engine: Engine, image: Image) -> tuple[ContainerLink, Mapping[str, Any]]:
+def _connect(
+    seed: Seed, engine: Engine, image: Image, unremoved: list[Container]
+) -> tuple[ContainerLink, Mapping[str, Any]]:
+    while unremoved:
+        unremoved[-1].remove()
+        unremoved.pop()
     one = container.start(engine, image, seed.limits)
     # The last user of the range is the evaluator's, the others are the programs'.
     evaluator = one.users.first + one.users.count - 1
@@ -64,14 +70,15 @@ def _connect(seed: Seed, engine: Engine, image: Image) -> tuple[ContainerLink, M
         "candidate": {"path": ["/opt/candidate"]},
         "evaluator": {"path": ["/opt/evaluator"], "user": evaluator, "group": container.EVALUATOR_GROUP},
     }
-    return ContainerLink(one), place
+    return ContainerLink(one, unremoved), place
 
 
 class ContainerLink:
-    """The way to the runner in a container; see Link."""
+    """The way to the runner in a container; see Link. What can't be removed at its end goes into `unremoved`."""
 
-    def __init__(self, one: Container) -> None:
+    def __init__(self, one: Container, unremoved: list[Container]) -> None:
         self._container = one
+        self._unremoved = unremoved
         self._ending = threading.Lock()
         self._ended = False
 
@@ -89,9 +96,12 @@ class ContainerLink:
             if self._ended:
                 return
             self._ended = True
-            # What an engine doesn't remove now is swept at the next start; the runner in it ends with its input.
-            with contextlib.suppress(SandboxBroken):
+            try:
                 self._container.remove()
+            except SandboxBroken:
+                # The runner in it ends with its input; the rest is removed before the next container starts, at the
+                # latest by the next run.
+                self._unremoved.append(self._container)
 
     def killed_for_memory(self) -> bool:
         """Whether the engine saw a memory kill in the container; asked when the runner itself is gone."""

@@ -43,8 +43,11 @@ class Engine:
         self.api = api
 
     @classmethod
-    def connect(cls, seconds: float = ANSWER_SECONDS) -> Engine:
-        """The engine that DOCKER_HOST names, else the usual one. Raises NoEngine in one sentence."""
+    def connect(cls, seconds: float | None = None) -> Engine:
+        """The engine that DOCKER_HOST names, else the usual one. Raises NoEngine in one sentence.
+
+        `seconds` is how long a call may stay without answer, by default ANSWER_SECONDS.
+        """
         try:
             import docker  # a tenth of a second
         except ModuleNotFoundError as problem:
@@ -54,7 +57,7 @@ class Engine:
         import requests
 
         try:
-            api = docker.from_env(timeout=seconds, version="auto").api
+            api = docker.from_env(timeout=seconds or ANSWER_SECONDS, version="auto").api
         except docker.errors.DockerException as problem:
             raise NoEngine(_why_none(problem)) from problem
         except (requests.RequestException, OSError) as problem:
