@@ -11,6 +11,7 @@ from guided_evolution.briefing import Attempt, Briefing, Known
 from guided_evolution.context import Contexts, RunContext
 from guided_evolution.genome import unified_diff
 from guided_evolution.requirements import installed_versions
+from guided_evolution.seed import Seed
 from guided_evolution.trials import Material
 
 _NOTHING = Verdict(None, "", None, "")
@@ -44,7 +45,7 @@ class Briefer:
             best_metrics=_metrics(verdicts, material.best),
             attempts=tuple(self._attempts(tried, material, verdicts)),
             inspirations=tuple(self._known(one, verdicts) for one in others),
-            packages=packages_of(run),
+            packages=packages_of(run.seed),
         )
 
     def _known(self, program_id: int, verdicts: Mapping[int, Verdict]) -> Known:
@@ -87,9 +88,9 @@ class Briefer:
         )
 
 
-def packages_of(run: RunContext) -> tuple[str, ...]:
-    """What the run's programs may import besides the standard library, with versions."""
-    wanted = run.seed.candidate
+def packages_of(seed: Seed) -> tuple[str, ...]:
+    """What a seed's programs may import besides the standard library, with versions."""
+    wanted = seed.candidate
     versions = installed_versions(wanted.requirements, wanted.preload)
     return tuple(one for one in versions if not one.endswith("==absent"))
 

@@ -15,6 +15,7 @@ from guided_evolution.archive import Archive, leases, runs
 from guided_evolution.budget import Budget, from_json, to_json
 from guided_evolution.controller import Controller, Ending, Search
 from guided_evolution.errors import ArchiveUnavailable, GuidedEvolutionError, SettingsError
+from guided_evolution.hands import Hands, HandsElsewhere, OwnHands
 from guided_evolution.identity import this_process
 from guided_evolution.model_run import SETTINGS_KEY, ModelRun
 from guided_evolution.prices import Limits
@@ -23,7 +24,6 @@ from guided_evolution.sandbox.choice import Opener
 from guided_evolution.script import Script
 from guided_evolution.search_plan import SearchPlan, check_search, standings
 from guided_evolution.seed import Seed
-from guided_evolution.version import __version__
 
 DEFAULT_SECONDS = 60.0
 """What a run may take when nobody names a budget."""
@@ -41,6 +41,8 @@ MODEL_SHARES: Mapping[str, float] = MappingProxyType(
 )
 """The same for a run that asks models."""
 
+
+_NO_BOUND = 10**9
 
 _MODEL_OPERATORS = ("mutate", "merge", "draft", "repair")
 
@@ -125,6 +127,7 @@ def start_run(
     watch: Watcher = nobody,
     notice: Callable[[str], None] = quiet,
     stop_hook: StopHook = no_signals,
+    broker: str | None = None,
 ) -> Finished:
     """Begin a run on `seed` and drive it until it ends.
 
@@ -132,6 +135,7 @@ def start_run(
         evaluation_seed: what the evaluator gets; drawn anew unless given, as by a replay.
         opener: opens the sandboxes; None takes the process kind.
         notice: told what the user should know of the run's models.
+        broker: URL of the server whose workers do the work; None does it in this process.
 
     Raises:
         SeedError: the seed program fails its own evaluation, or packages that it needs are missing.
@@ -139,7 +143,8 @@ def start_run(
     """
     plan = _checked(plan, seed)
     opener = opener or Opener()
-    sandbox = opener.prepare(seed)
+    # Workers elsewhere see for themselves whether they can open sandboxes for this seed.
+    sandbox = opener.prepare(seed) if broker is None else opener.kind
     with archive.write() as connection:
         run = runs.create(
             connection,
@@ -150,7 +155,7 @@ def start_run(
             sandbox=sandbox,
         )
         held = leases.take(connection, run.id, run.name, this_process(), command)
-    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook, notice)
+    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook, notice, broker)
 
 
 def resume_run(
@@ -166,6 +171,7 @@ def resume_run(
     watch: Watcher = nobody,
     notice: Callable[[str], None] = quiet,
     stop_hook: StopHook = no_signals,
+    broker: str | None = None,
 ) -> Finished:
     """Go on with a run: what is finished counts, what a killed session held is done again.
 
@@ -193,7 +199,7 @@ def resume_run(
         runs.set_state(connection, held, "running", None)
         run = runs.get(connection, run.id)
     opener = opener or Opener("docker" if run.sandbox.startswith("docker") else "process")
-    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook, notice)
+    return _drive(archive, run, seed, plan, held, opener, watch, stop_hook, notice, broker)
 
 
 def grown(budget: Budget, add: int, add_seconds: float, used: float) -> Budget:
@@ -240,31 +246,25 @@ def _drive(
     watch: Watcher,
     stop_hook: StopHook,
     notice: Callable[[str], None],
+    broker: str | None,
 ) -> Finished:
     # Late: Celery and LibCST are heavy, and reading commands load this module too.
-    from guided_evolution.askers import Askers
-    from guided_evolution.context import Contexts
-    from guided_evolution.evaluation import Evaluator, SandboxPool
     from guided_evolution.operators import builtin_operators
-    from guided_evolution.proposal import Proposer
-    from guided_evolution.worker import EmbeddedWorkers
 
-    contexts = Contexts(archive)
     operators = builtin_operators()
     wake = threading.Event()
-    pool = SandboxPool(lambda wanted, _kind: opener(wanted))
-    evaluator = Evaluator(contexts, pool)
-    askers = Askers(archive, contexts, notice)
-    proposer = Proposer(contexts, operators, askers)
-    embedded = EmbeddedWorkers(
-        archive,
-        proposer.propose,
-        evaluator.evaluate,
-        slots=plan.slots,
-        proposers=_proposers(plan),
-        version=__version__,
-        wake=wake,
-    )
+    hands: Hands
+    if broker is None:
+        hands = OwnHands(
+            archive,
+            slots=plan.slots,
+            proposers=_proposers(plan),
+            opener=opener,
+            notice=notice,
+            wake=wake,
+        )
+    else:
+        hands = HandsElsewhere(archive, run.id, broker, wake)
     controller = Controller(
         archive,
         run,
@@ -275,14 +275,14 @@ def _drive(
         standings=standings(
             plan.search, seed, evaluations=plan.budget.evaluations, population=plan.population
         ),
-        dispatch=embedded,
+        dispatch=hands.dispatch,
         wake=wake,
         watch=watch,
         script=_script(archive, run, plan),
-        closing=askers.hush,
+        closing=hands.hush,
     )
     try:
-        embedded.start()
+        hands.start()
         with stop_hook(controller.ask_to_stop):
             end = controller.run()
             if end.state == "finished" and not seed.self_scored:
@@ -292,10 +292,7 @@ def _drive(
         _record_failure(archive, held, error)
         raise
     finally:
-        askers.stop()
-        embedded.drain(0)
-        pool.close()
-        embedded.stop()
+        hands.stop()
         with contextlib.suppress(ArchiveUnavailable), archive.write() as connection:
             leases.give_up(connection, held)
     with archive.read() as connection:
@@ -335,6 +332,28 @@ def _search(plan: Plan, parents: Mapping[str, int]) -> Search:
     calls = 0 if asked is None else asked.calls
     one_by_one = plan.slots == 1 and calls <= 1
     return Search(used, 1 if one_by_one else 2 * plan.slots, bases, calls, plan.slots)
+
+
+def model_share(plan: Plan) -> float:
+    """The share of proposals that ask a model; repair left out, as it waits for failures."""
+    shares = {**MODEL_SHARES, **dict(plan.operators)}
+    every = sum(share for name, share in shares.items() if name != "repair")
+    asked = sum(shares[name] for name in _MODEL_OPERATORS if name != "repair")
+    return asked / every if every else 1.0
+
+
+def replayed(plan: Plan, source: runs.StoredRun) -> Plan:
+    """The plan of a run that makes `source` again, one proposal after the other.
+
+    Raises:
+        SettingsError: it asked no model.
+    """
+    if plan.model_run is None:
+        raise SettingsError(
+            f"run {source.name} asked no model; make it again by --rng-seed {source.rng_seed} --slots 1"
+        )
+    asked = replace(plan.model_run, replay=(source.id, source.name), calls=1)
+    return replace(plan, budget=Budget(evaluations=_NO_BOUND), slots=1, model_run=asked)
 
 
 def _proposers(plan: Plan) -> int:

@@ -42,6 +42,69 @@ Slots = Annotated[
     int | None, typer.Option(metavar="N", help="Evaluations at once. By default one for each processor.")
 ]
 
+_MODELS = "Models"
+
+Model = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="A model to ask, as PROVIDER/NAME or PROVIDER/NAME=WEIGHT; several times for several. `manual` asks you.",
+        rich_help_panel=_MODELS,
+        show_default=False,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Address of an OpenAI-compatible server.", rich_help_panel=_MODELS),
+]
+ModelsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Models with settings and groups, in TOML.", rich_help_panel=_MODELS),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(metavar="DOLLARS", help="Most that model calls may cost.", rich_help_panel=_MODELS),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Most tokens of prompts and replies.", rich_help_panel=_MODELS),
+]
+MaxCalls = Annotated[
+    int | None, typer.Option(metavar="N", help="Most requests to models.", rich_help_panel=_MODELS)
+]
+NoCap = Annotated[
+    bool | None,
+    typer.Option("--no-cap", help="Spend without a bound.", rich_help_panel=_MODELS, show_default=False),
+]
+Calls = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Model calls in flight at once. By default 8.", rich_help_panel=_MODELS),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Templates that take the place of ours.", rich_help_panel=_MODELS),
+]
+PromptTokens = Annotated[
+    int | None, typer.Option(metavar="N", help="Most tokens of a prompt.", rich_help_panel=_MODELS)
+]
+ManualFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Where `--model manual` writes prompts and reads replies. By default prompts/.",
+        rich_help_panel=_MODELS,
+    ),
+]
+Replay = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Make an archived run again, with its replies: no network, no key, no cost.",
+        rich_help_panel=_MODELS,
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Place:

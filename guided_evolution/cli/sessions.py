@@ -16,14 +16,29 @@ from guided_evolution.cli.report import print_found
 from guided_evolution.cli.signals import Signals
 from guided_evolution.errors import GuidedEvolutionError, SettingsError, WorldFailed
 from guided_evolution.live import watching
+from guided_evolution.model_choice import choose_model_run, estimate_of, limits_of, looked_at_again
+from guided_evolution.model_run import ModelRun
 from guided_evolution.progress import Progress, Watcher
 from guided_evolution.results import read_results
 from guided_evolution.search_plan import search_plan
 from guided_evolution.seed import Seed, load_seed
-from guided_evolution.session import DEFAULT_SECONDS, Finished, Plan, StopHook, grown, resume_run, start_run
+from guided_evolution.session import (
+    DEFAULT_SECONDS,
+    Finished,
+    Plan,
+    StopHook,
+    grown,
+    model_share,
+    replayed,
+    resume_run,
+    start_run,
+)
 from guided_evolution.settings import SandboxKind, load_settings, parse_duration
 
-Drive = Callable[[Watcher, StopHook], Finished]
+Drive = Callable[[Watcher, StopHook, Callable[[str], None]], Finished]
+
+_PROMPT_EXTRA = 1500
+"""Tokens of a prompt beside task and program, at a guess for the estimate."""
 
 
 def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
@@ -37,16 +52,19 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
         settings.population,
         tuple(settings.operators.items()),
         search=search_plan(settings),
+        model_run=choose_model_run(settings, _notice),
     )
-    opener = sandbox_opener(settings, settings.sandbox, model_writes=False)
+    opener = sandbox_opener(settings, settings.sandbox, model_writes=plan.model_run is not None)
     opener.prepare(seed)
-    archive = open_archive(settings.archive, create=True)
+    archive = open_archive(settings.archive, create=True, durable=plan.model_run is not None)
     try:
+        if plan.model_run is not None:
+            _say_estimate(seed, plan, plan.model_run)
         return _see_through(
             archive,
             seed,
             budget if budget != Budget() else Budget(seconds=DEFAULT_SECONDS),
-            lambda watch, hook: start_run(
+            lambda watch, hook, say: start_run(
                 archive,
                 seed,
                 plan,
@@ -54,19 +72,74 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
                 opener=opener,
                 watch=watch,
                 stop_hook=hook,
+                notice=say,
             ),
         )
     finally:
         archive.close()
 
 
+def replay(place: Place, run_name: str, flags: Mapping[str, object], seed_name: str | None) -> int:
+    """Make an archived run again with its replies, in the same archive; returns the exit code."""
+    settings = load_settings({"archive": place.archive, **flags}, file=place.settings)
+    archive = open_archive(settings.archive)
+    try:
+        with archive.read() as connection:
+            source = runs.find(connection, run_name)
+            seed = runs.seed_of(connection, source)
+        if seed_name is not None and load_seed(seed_name).name != seed.name:
+            raise SettingsError(f"--replay {run_name}: that run is of seed {seed.name}, not of {seed_name}")
+        plan = replayed(Plan.from_json(source.settings), source)
+        opener = sandbox_opener(settings, settings.sandbox, model_writes=True)
+        opener.prepare(seed)
+        return _see_through(
+            archive,
+            seed,
+            plan.budget,
+            lambda watch, hook, say: start_run(
+                archive,
+                seed,
+                plan,
+                rng_seed=source.rng_seed,
+                evaluation_seed=source.evaluation_seed,
+                opener=opener,
+                watch=watch,
+                stop_hook=hook,
+                notice=say,
+            ),
+        )
+    finally:
+        archive.close()
+
+
+def _notice(said: str) -> None:
+    console(stderr=True).print(said, style="yellow")
+
+
+def _say_estimate(seed: Seed, plan: Plan, asked: ModelRun) -> None:
+    """What the run will cost, told before anything is spent."""
+    program = sum(len(content) for content in seed.program.values()) + len(seed.task.encode())
+    said = estimate_of(
+        asked,
+        evaluations=plan.budget.evaluations,
+        share=model_share(plan),
+        prompt_tokens=min(asked.prompt_budget, program // 3 + _PROMPT_EXTRA),
+    )
+    console(stderr=True).print(said, style="dim")
+
+
 def resume(
-    place: Place, run_name: str | None, *, add: int | None, add_time: str | None, slots: int | None
+    place: Place,
+    run_name: str | None,
+    *,
+    add: int | None,
+    add_time: str | None,
+    flags: Mapping[str, object],
 ) -> int:
     """Go on with a run, or let a paused one go on where it runs; returns the exit code."""
     if add is not None and add < 1:
         raise SettingsError(f"--add {add}: must be at least 1")
-    settings = load_settings({"slots": slots}, file=place.settings)
+    settings = load_settings(flags, file=place.settings)
     seconds = _seconds(add_time)
     with opened(place) as archive:
         with archive.read() as connection:
@@ -75,23 +148,27 @@ def resume(
             seed = runs.seed_of(connection, run)
         if alive and run.state == "paused" and add is None and add_time is None:
             return commands.unpause(archive, run)
-        budget = Plan.from_json(run.settings).budget
+        plan = Plan.from_json(run.settings)
+        if plan.model_run is not None:
+            looked_at_again(plan.model_run, _notice)
         kind: SandboxKind = "docker" if run.sandbox.startswith("docker") else "process"
         opener = sandbox_opener(settings, kind, model_writes=False)
         opener.prepare(seed)
         return _see_through(
             archive,
             seed,
-            grown(budget, add or 0, seconds, run.active_seconds),
-            lambda watch, hook: resume_run(
+            grown(plan.budget, add or 0, seconds, run.active_seconds),
+            lambda watch, hook, say: resume_run(
                 archive,
                 run,
                 add=add or 0,
                 add_seconds=seconds,
-                slots=settings.slots if slots else None,
+                slots=settings.slots if flags["slots"] else None,
+                limits=None if plan.model_run is None else limits_of(settings, plan.model_run.models.limits),
                 opener=opener,
                 watch=watch,
                 stop_hook=hook,
+                notice=say,
             ),
         )
 
@@ -123,7 +200,7 @@ def _see_through(archive: Archive, seed: Seed, budget: Budget, drive: Drive) -> 
                     signals.resume_hint = f"`guided-evolution resume {name}` goes on"
                     view.watch(progress)
 
-                finished = drive(watch, signals.hook)
+                finished = drive(watch, signals.hook, view.say)
         except WorldFailed as error:
             raise _with_hint(error, name) from error
         _print_end(archive, finished)
