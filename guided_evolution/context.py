@@ -22,6 +22,7 @@ class RunContext:
     rng_seed: int
     evaluation_seed: int
     scoring_version: str
+    sandbox: str
 
 
 class Contexts:
@@ -42,7 +43,9 @@ class Contexts:
                 "install the same version on every machine"
             )
         rules = FrozenRules(protected=seed.protected, frozen=seed.frozen, program_kb=seed.limits.program_kb)
-        return RunContext(run_id, seed, rules, run.rng_seed, run.evaluation_seed, run.scoring_version)
+        return RunContext(
+            run_id, seed, rules, run.rng_seed, run.evaluation_seed, run.scoring_version, run.sandbox
+        )
 
     def _genome(self, program_id: int) -> Genome:
         with self.archive.read() as connection:

@@ -437,6 +437,10 @@ class Controller:
     def _obey(self, command: str, row_id: int) -> None:
         if command == "stop":
             self._wish = "stopped by command"
+        elif command == "fail":
+            with self._archive.read() as connection:
+                reason = runs.argument_of(connection, row_id).get("reason")
+            self._dispatch.trouble = self._dispatch.trouble or WorldFailed(str(reason))
         elif command in ("pause", "resume"):
             self._paused = command == "pause"
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 
 from guided_evolution.archive import evaluations, programs
 from guided_evolution.archive.evaluations import Result
-from guided_evolution.context import Contexts
-from guided_evolution.errors import SandboxBroken
+from guided_evolution.context import Contexts, RunContext
+from guided_evolution.errors import SandboxBroken, WorkerRefuses
 from guided_evolution.figures import gist
 from guided_evolution.sandbox import Job, Outcome, Sandbox
 from guided_evolution.score import Score
@@ -27,37 +27,48 @@ _TRIES = 2
 
 
 class SandboxPool:
-    """Warm sandboxes, one a slot; made at first need, kept for the next job of the same seed."""
+    """Warm sandboxes, one a slot; made at first need, kept for the next job of the same seed in the same kind.
 
-    def __init__(self, opener: Callable[[Seed], Sandbox]) -> None:
+    The opener is given the seed and the kind that the run names.
+    """
+
+    def __init__(self, opener: Callable[[Seed, str], Sandbox]) -> None:
         self._opener = opener
         self._lock = threading.Lock()
-        self._idle: dict[str, list[Sandbox]] = {}
+        self._idle: dict[tuple[str, str], list[Sandbox]] = {}
         self._all: list[Sandbox] = []
+        self._closed = False
 
     @contextlib.contextmanager
-    def borrow(self, seed: Seed) -> Iterator[Sandbox]:
+    def borrow(self, seed: Seed, kind: str = "") -> Iterator[Sandbox]:
         """A sandbox for one job; one that breaks is closed and not lent again."""
+        key = (seed.hash, kind)
         with self._lock:
-            idle = self._idle.setdefault(seed.hash, [])
+            idle = self._idle.get(key)
             sandbox = idle.pop() if idle else None
         if sandbox is None:
-            sandbox = self._opener(seed)
+            sandbox = self._opener(seed, kind)
             with self._lock:
+                closed = self._closed
                 self._all.append(sandbox)
+            if closed:
+                sandbox.close()
+                raise SandboxBroken("the worker is ending")
         try:
             yield sandbox
         except SandboxBroken:
             with self._lock:
-                self._all.remove(sandbox)
+                if sandbox in self._all:
+                    self._all.remove(sandbox)
             sandbox.close()
             raise
         with self._lock:
-            self._idle[seed.hash].append(sandbox)
+            self._idle.setdefault(key, []).append(sandbox)
 
     def close(self) -> None:
         """End every sandbox, also those at work."""
         with self._lock:
+            self._closed = True
             every, self._all, self._idle = self._all, [], {}
         for sandbox in every:
             sandbox.close()
@@ -88,18 +99,19 @@ class Evaluator:
             return
         run = self._contexts.run(claimed.run_id)
         try:
-            result = self._run(run.seed, program, claimed)
-        except SandboxBroken:
+            result = self._run(run, program, claimed)
+        except (SandboxBroken, WorkerRefuses):
             self._archive.transact(lambda connection: evaluations.give_back(connection, claimed))
             raise
         self._archive.transact(lambda connection: evaluations.finish(connection, claimed, result))
 
-    def _run(self, seed: Seed, program: Mapping[str, bytes], claimed: evaluations.Claimed) -> Result:
+    def _run(self, run: RunContext, program: Mapping[str, bytes], claimed: evaluations.Claimed) -> Result:
+        seed = run.seed
         held_out = claimed.purpose == "confirm" and seed.has_confirm
         job = Job(program=program, seed=claimed.seed, purpose="confirm" if held_out else "evaluate")
         for attempt in range(1, _TRIES + 1):
             try:
-                with self._pool.borrow(seed) as sandbox:
+                with self._pool.borrow(seed, run.sandbox) as sandbox:
                     return judge(seed, sandbox.run(job), sandbox.kind, held_out=held_out)
             except SandboxBroken:
                 if attempt == _TRIES:

@@ -79,6 +79,14 @@ def start_worker(app: Celery, threads: int, *, events: bool = False) -> Any:
     return controller
 
 
+def stop_consuming(controller: Any, queue: str) -> None:
+    """Let what is at work go on, and take no further message."""
+    consumer = controller.consumer
+    with contextlib.suppress(AttributeError):  # it has no connection just now, so it takes nothing
+        consumer.call_soon(consumer.cancel_task_queue, queue)
+    controller.pool.wake()
+
+
 class _Pool(TaskPool):  # type: ignore[misc]
     """Celery's pool of threads, which keeps to its own app and wakes Celery's loop when a task ends.
 
@@ -96,10 +104,11 @@ class _Pool(TaskPool):  # type: ignore[misc]
         # Else Celery looks the task up in its "default app", which is that of any worker in this process.
         kwargs = {**(kwargs or {}), "app": self.app}
         result = super().on_apply(target, args, kwargs, *rest, **more)
-        result.f.add_done_callback(self._wake)
+        result.f.add_done_callback(lambda _future: self.wake())
         return result
 
-    def _wake(self, _future: Any) -> None:
+    def wake(self) -> None:
+        """Let Celery's loop look around now."""
         if self._ends is not None:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._ends[1], b".")

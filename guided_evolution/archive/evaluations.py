@@ -183,6 +183,23 @@ def give_back(connection: Connection, claimed: Claimed) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
+def release(connection: Connection, evaluation_id: int, worker_id: int) -> bool:
+    """Make an evaluation pending again that this worker can't go on with."""
+    statement = update(_evaluation).where(
+        _evaluation.c.id == evaluation_id,
+        _evaluation.c.worker_id == worker_id,
+        _evaluation.c.state == "running",
+    )
+    values = {"state": "pending", "claim": None, "worker_id": None, "started_at": None}
+    return connection.execute(statement.values(**values)).rowcount == 1
+
+
+def run_of(connection: Connection, evaluation_id: int) -> int:
+    """The run that this evaluation belongs to."""
+    statement = select(_evaluation.c.run_id).where(_evaluation.c.id == evaluation_id)
+    return int(connection.execute(statement).scalar_one())
+
+
 def lose(connection: Connection, run_id: int, worker_ids: Sequence[int]) -> list[int]:
     """Mark what these dead workers held of the run as lost and open a new attempt for each; returns the new ids.
 

@@ -327,6 +327,13 @@ def last_number(connection: Connection, run_id: int) -> int:
     return -1 if number is None else int(number)
 
 
+def run_of(connection: Connection, proposal_id: int) -> int:
+    """The run that this proposal belongs to."""
+    return int(
+        connection.execute(select(_proposal.c.run_id).where(_proposal.c.id == proposal_id)).scalar_one()
+    )
+
+
 def lose(connection: Connection, run_id: int, worker_ids: Sequence[int]) -> list[int]:
     """Make what these dead workers held of the run pending again; returns the ids.
 

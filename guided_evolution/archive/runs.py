@@ -151,7 +151,7 @@ def set_active_seconds(connection: Connection, held: leases.Held, seconds: float
 def command(
     connection: Connection, run_id: int, kind: str, argument: Mapping[str, Any] | None = None
 ) -> None:
-    """Ask something of a run: ``pause``, ``resume`` or ``stop``."""
+    """Ask something of a run: ``pause``, ``resume``, ``stop``, or ``fail`` with a ``reason``."""
     row = {"run_id": run_id, "kind": kind, "argument": dict(argument or {})}
     connection.execute(insert(_command).values(created_at=now()), row)
 
@@ -162,6 +162,13 @@ def open_commands(connection: Connection, run_id: int) -> list[tuple[int, str]]:
         _command.c.run_id == run_id, _command.c.done_at.is_(None)
     )
     return [(row.id, row.kind) for row in connection.execute(statement.order_by(_command.c.id))]
+
+
+def argument_of(connection: Connection, command_id: int) -> dict[str, Any]:
+    """What came with a command."""
+    return dict(
+        connection.execute(select(_command.c.argument).where(_command.c.id == command_id)).scalar_one()
+    )
 
 
 def obeyed(connection: Connection, command_ids: list[int]) -> None:
