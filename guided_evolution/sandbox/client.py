@@ -62,6 +62,10 @@ class Link(Protocol):
         any thread."""
         ...
 
+    def settle(self) -> None:
+        """Told once, when the runner has imported what jobs need and before the first. Raises SandboxBroken."""
+        ...
+
     def killed_for_memory(self) -> bool:
         """Whether the runner died because memory ran out where it ran; False where that can't be told."""
         ...
@@ -181,6 +185,10 @@ class RunnerSandbox:
             message, _ = receive(link, patience)
             ready = message["ready"]
             self._notices = tuple(str(notice) for notice in (*place.get("notices", ()), *ready["notices"]))
+            link.settle()
+        except SandboxBroken:
+            self._drop()
+            raise
         except (OSError, EOFError, ValueError, KeyError, TypeError) as problem:
             why = (
                 "it took too long"

@@ -25,12 +25,13 @@ EVALUATOR_GROUP = 64999
 """Group that alone may read the evaluator's packages; the Dockerfile names it too."""
 
 START_SECONDS = 60.0
-OWN_MB = 256
-"""Memory of runner, zygotes and evaluator on top of what an evaluation may use."""
+PRELOAD_MB = 8192
+"""What importing a seed's packages may take; then the limit is lowered to what they did take."""
 
 _FIRST_USER, _USERS, _BLOCKS = 10_000, 64, 850
 _OWN_PROCESSES = 64
 _MOST_FILES = 20_000
+_SLACK_MB = 32
 _STALE_SECONDS = 600.0
 # Linux numbers capabilities: KILL 5, SETGID 6, SETUID 7.
 _CAPABILITIES = (1 << 5) | (1 << 6) | (1 << 7)
@@ -88,6 +89,19 @@ class Container:
         """Whether the engine saw a memory kill in it: the runner itself may have been the victim."""
         with self.engine.answering("inspect a container"):
             return bool(self.engine.api.inspect_container(self.id)["State"].get("OOMKilled"))
+
+    def bound_memory(self, limits: Limits) -> None:
+        """Lower its limit to what it uses now and what a job adds: the program's share, and as much again for the
+        evaluator and for values on their way. The supervisor watches the program's own share.
+        """
+        with self.engine.answering("tell a container's memory"):
+            used = _in_use(self.engine.api.stats(self.id, stream=False, one_shot=True)["memory_stats"])
+        most = min(start_memory(limits), used + 2 * (limits.memory_mb << 20) + (_SLACK_MB << 20))
+        with self.engine.answering("lower a container's limit on memory"):
+            self.engine.api.update_container(self.id, mem_limit=most, memswap_limit=most)
+            told = self.engine.api.inspect_container(self.id)["HostConfig"]["Memory"]
+        if told > most:
+            raise SandboxBroken("this container engine doesn't lower a container's limit on memory")
 
     def remove(self) -> None:
         """End every process of it and remove it."""
@@ -217,8 +231,15 @@ def _of_gpu(place: str) -> bool:
 
 
 def start_memory(limits: Limits) -> int:
-    """Bytes that a container may use."""
-    return (limits.memory_mb + OWN_MB) << 20
+    """Bytes that a container may use until its runner is ready."""
+    return (2 * limits.memory_mb + PRELOAD_MB) << 20
+
+
+def _in_use(stats: Mapping[str, Any]) -> int:
+    """Bytes that a container really needs: its page cache can be had back at any time."""
+    details = stats.get("stats", {})
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    return max(0, int(stats["usage"]) - int(cache))
 
 
 def most_processes(limits: Limits) -> int:

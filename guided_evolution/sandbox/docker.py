@@ -15,7 +15,7 @@ from guided_evolution.sandbox.container import Container
 from guided_evolution.sandbox.engine import Engine
 from guided_evolution.sandbox.images import Image
 from guided_evolution.sandbox.patience import Patience
-from guided_evolution.seed import Seed
+from guided_evolution.seed import Limits, Seed
 
 
 def prepare(seed: Seed, base_image: str | None, wheels: Path | None, say: Callable[[str], None]) -> Image:
@@ -70,15 +70,16 @@ def _connect(
         "candidate": {"path": ["/opt/candidate"]},
         "evaluator": {"path": ["/opt/evaluator"], "user": evaluator, "group": container.EVALUATOR_GROUP},
     }
-    return ContainerLink(one, unremoved), place
+    return ContainerLink(one, seed.limits, unremoved), place
 
 
 class ContainerLink:
     """The way to the runner in a container; see Link. What can't be removed at its end goes into `unremoved`."""
 
-    def __init__(self, one: Container, unremoved: list[Container]) -> None:
+    def __init__(self, one: Container, limits: Limits, unremoved: list[Container]) -> None:
         self._container = one
         self._unremoved = unremoved
+        self._limits = limits
         self._ending = threading.Lock()
         self._ended = False
 
@@ -102,6 +103,10 @@ class ContainerLink:
                 # The runner in it ends with its input; the rest is removed before the next container starts, at the
                 # latest by the next run.
                 self._unremoved.append(self._container)
+
+    def settle(self) -> None:
+        """Leave the container the memory that it uses now, and what a job may use."""
+        self._container.bound_memory(self._limits)
 
     def killed_for_memory(self) -> bool:
         """Whether the engine saw a memory kill in the container; asked when the runner itself is gone."""

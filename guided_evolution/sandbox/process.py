@@ -118,6 +118,9 @@ class ProcessLink:
             _end_marked(self._root)
             shutil.rmtree(self._root, ignore_errors=True)
 
+    def settle(self) -> None:
+        """Nothing to do here."""
+
     def killed_for_memory(self) -> bool:
         """Not to be told here: its cgroup is the user's whole session."""
         return False
