@@ -50,7 +50,8 @@ def choose_model_run(settings: Settings, notice: Callable[[str], None]) -> Model
     )
     plan = plan_models(specs, limits_of(settings, Limits()), no_cap=settings.no_cap)
     return ModelRun(
-        look_at(plan, notice=notice),
+        # With a broker its workers have the keys and reach the addresses, not this machine.
+        look_at(plan, notice=notice) if settings.broker is None else plan,
         settings.calls or DEFAULT_CALLS,
         {} if settings.prompts is None else read_templates(Path(settings.prompts)),
         settings.prompt_tokens,

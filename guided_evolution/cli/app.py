@@ -116,6 +116,7 @@ def evolve(
     manual_folder: options.ManualFolder = None,
     replay: options.Replay = None,
     sandbox: SandboxKind = None,
+    broker: options.Broker = None,
     archive: Archive = None,
     settings: Settings = None,
 ) -> None:
@@ -147,6 +148,7 @@ def evolve(
         "prompt_tokens": prompt_tokens,
         "manual_folder": manual_folder,
         "sandbox": sandbox,
+        "broker": broker,
     }
     where = place(context, archive, settings)
     if replay is not None:
@@ -170,6 +172,7 @@ def resume(
     max_cost: options.MaxCost = None,
     max_tokens: options.MaxTokens = None,
     max_calls: options.MaxCalls = None,
+    broker: options.Broker = None,
     archive: Archive = None,
     settings: Settings = None,
 ) -> None:
@@ -177,7 +180,13 @@ def resume(
     from guided_evolution.cli import sessions
 
     where = place(context, archive, settings)
-    flags = {"slots": slots, "max_cost": max_cost, "max_tokens": max_tokens, "max_calls": max_calls}
+    flags = {
+        "slots": slots,
+        "max_cost": max_cost,
+        "max_tokens": max_tokens,
+        "max_calls": max_calls,
+        "broker": broker,
+    }
     raise typer.Exit(sessions.resume(where, run, add=add, add_time=add_time, flags=flags))
 
 
@@ -383,6 +392,46 @@ def prompt(
         "sandbox": sandbox,
     }
     command.prompt(place(context, archive, settings), seed, operator, flags, as_json=json)
+
+
+@app.command(rich_help_panel=CARE)
+def worker(
+    context: typer.Context,
+    queue: Annotated[str, typer.Option(metavar="NAME", help="propose (models) or evaluate (sandboxes).")],
+    concurrency: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Slots. By default 8 to propose, one for each processor to evaluate."),
+    ] = None,
+    broker: options.Broker = None,
+    sandbox: SandboxKind = None,
+    grace: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Time to finish in after SIGTERM; the rest is given back."),
+    ] = 25.0,
+    metrics_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Answer Prometheus at this port.")
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="text or json. By default json, on a terminal text.")
+    ] = None,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Work for every run of an archive that shares this broker, until SIGTERM or Ctrl-C."""
+    from guided_evolution.cli import worker as worker_
+
+    flags = {"broker": broker, "sandbox": sandbox}
+    raise typer.Exit(
+        worker_.worker(
+            place(context, archive, settings),
+            queue,
+            flags,
+            concurrency=concurrency,
+            grace=grace,
+            metrics_port=metrics_port,
+            log_format=log_format,
+        )
+    )
 
 
 @app.command(rich_help_panel=CARE)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from guided_evolution.archive import Archive, open_archive, reading, runs
 from guided_evolution.cli.options import Place
 from guided_evolution.cli.output import console
-from guided_evolution.errors import ArchiveError
+from guided_evolution.errors import ArchiveError, SettingsError
 from guided_evolution.results import read_results
 from guided_evolution.settings import SandboxKind, Settings, load_settings
 
@@ -43,6 +43,26 @@ def sandbox_opener(settings: Settings, kind: SandboxKind, *, model_writes: bool)
         wheels=settings.wheels,
         say=lambda said: err.print(said, style="dim"),
     )
+
+
+def checked_broker(broker: str | None) -> str:
+    """The broker's URL. Raises SettingsError where there is none, or what it needs isn't installed."""
+    if broker is None:
+        raise SettingsError(
+            "a worker needs a broker that it shares with the run: --broker redis://:PASSWORD@HOST:6379/0, "
+            "or GUIDED_EVOLUTION_BROKER"
+        )
+    scheme = broker.partition("://")[0]
+    if scheme not in ("redis", "rediss", "amqp", "amqps"):
+        raise SettingsError(f"broker {scheme}: must be a URL that begins with redis:// or rediss://")
+    if scheme.startswith("redis"):
+        try:
+            import redis  # noqa: F401
+        except ImportError as error:
+            raise SettingsError(
+                "a redis:// broker needs the redis package; `pip install 'guided-evolution[redis]'`"
+            ) from error
+    return broker
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,16 @@ Replay = Annotated[
 ]
 
 
+Broker = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The broker whose workers do the work: redis://:PASSWORD@HOST:6379/0. By default this process does it.",
+        rich_help_panel="Everywhere",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the archive and the settings are, as far as flags say so."""

@@ -9,7 +9,7 @@ from rich.text import Text
 from guided_evolution.archive import Archive, leases, open_archive, runs
 from guided_evolution.budget import Budget, duration
 from guided_evolution.cli import WORLD_FAILED, commands
-from guided_evolution.cli.opening import opened, sandbox_opener
+from guided_evolution.cli.opening import checked_broker, opened, sandbox_opener
 from guided_evolution.cli.options import Place
 from guided_evolution.cli.output import console
 from guided_evolution.cli.report import print_found
@@ -20,6 +20,7 @@ from guided_evolution.model_choice import choose_model_run, estimate_of, limits_
 from guided_evolution.model_run import ModelRun
 from guided_evolution.progress import Progress, Watcher
 from guided_evolution.results import read_results
+from guided_evolution.sandbox.choice import Opener
 from guided_evolution.search_plan import search_plan
 from guided_evolution.seed import Seed, load_seed
 from guided_evolution.session import (
@@ -33,7 +34,7 @@ from guided_evolution.session import (
     resume_run,
     start_run,
 )
-from guided_evolution.settings import SandboxKind, load_settings, parse_duration
+from guided_evolution.settings import SandboxKind, Settings, load_settings, parse_duration
 
 Drive = Callable[[Watcher, StopHook, Callable[[str], None]], Finished]
 
@@ -54,8 +55,7 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
         search=search_plan(settings),
         model_run=choose_model_run(settings, _notice),
     )
-    opener = sandbox_opener(settings, settings.sandbox, model_writes=plan.model_run is not None)
-    opener.prepare(seed)
+    opener = _opener(settings, settings.sandbox, seed, model_writes=plan.model_run is not None)
     archive = open_archive(settings.archive, create=True, durable=plan.model_run is not None)
     try:
         if plan.model_run is not None:
@@ -73,6 +73,7 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
                 watch=watch,
                 stop_hook=hook,
                 notice=say,
+                broker=settings.broker,
             ),
         )
     finally:
@@ -149,11 +150,10 @@ def resume(
         if alive and run.state == "paused" and add is None and add_time is None:
             return commands.unpause(archive, run)
         plan = Plan.from_json(run.settings)
-        if plan.model_run is not None:
+        if plan.model_run is not None and settings.broker is None:
             looked_at_again(plan.model_run, _notice)
         kind: SandboxKind = "docker" if run.sandbox.startswith("docker") else "process"
-        opener = sandbox_opener(settings, kind, model_writes=False)
-        opener.prepare(seed)
+        opener = _opener(settings, kind, seed, model_writes=False)
         return _see_through(
             archive,
             seed,
@@ -169,8 +169,20 @@ def resume(
                 watch=watch,
                 stop_hook=hook,
                 notice=say,
+                broker=settings.broker,
             ),
         )
+
+
+def _opener(settings: Settings, asked: SandboxKind, seed: Seed, *, model_writes: bool) -> Opener:
+    """What opens the run's sandboxes, ready for the seed. With a broker its workers open them, and this only names the
+    kind."""
+    if settings.broker is None:
+        opener = sandbox_opener(settings, asked, model_writes=model_writes)
+        opener.prepare(seed)
+        return opener
+    checked_broker(settings.broker)
+    return Opener("docker" if asked == "docker" or (asked == "auto" and model_writes) else "process")
 
 
 def _seconds(add_time: str | None) -> float:
