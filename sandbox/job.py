@@ -223,21 +223,21 @@ class Job:
         if self._candidate.status is not None:
             return
         self._ticks += 1
-        every = limits.family(self._candidate.pid)
+        most = int(self._limits["processes"])
+        every = limits.family(self._candidate.pid, most)
         if len(every) > 1:
             keep = {zygote.pid for zygote in self._supervisor.zygotes}
-            every += [pid for pid in limits.children(os.getpid()) if pid not in keep]
+            every += [pid for pid in limits.children(os.getpid()) if pid not in keep][:most]
         memory = self._memory(every)
         self._peak_mb = max(self._peak_mb, memory / limits.MEGABYTE)
+        # A dead process counts too, as long as nobody waited for it.
         count = sum(map(limits.tasks, every))
         if memory > self._limits["memory_mb"] * limits.MEGABYTE:
             self._condemn(
                 "memory", f"used more than the {self._limits['memory_mb']} MB of memory that it may"
             )
         elif count > self._limits["processes"]:
-            self._condemn(
-                "processes", f"ran {count} processes and threads; it may run {self._limits['processes']}"
-            )
+            self._condemn("processes", f"ran more than the {most} processes and threads that it may")
         elif self._disk_full():
             self._condemn("disk", f"wrote files of more than the {self._limits['memory_mb']} MB that it may")
 

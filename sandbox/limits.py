@@ -39,11 +39,12 @@ def die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def confine(limits: dict[str, Any], *, own_user: bool) -> None:
+def confine(limits: dict[str, Any], processes: int | None) -> None:
     """Set the kernel's limits on this process and its children to come.
 
     The seed's memory limit is the supervisor's to watch: address space and heap say little about memory in use.
     The heap's bound here, twice as much, only makes a single huge allocation an ordinary MemoryError.
+    `processes` bounds what this process's user may run, everything counted; root is above it.
     """
     memory = int(limits["memory_mb"]) * MEGABYTE
     seconds = int(limits["seconds"] * max(1, limits["cpus"])) + 2
@@ -53,8 +54,8 @@ def confine(limits: dict[str, Any], *, own_user: bool) -> None:
     _bound(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if LINUX and not limits["gpus"]:
         _bound(resource.RLIMIT_DATA, 2 * memory + _heap() + 64 * MEGABYTE)
-    if own_user:
-        _bound(resource.RLIMIT_NPROC, int(limits["processes"]))
+    if processes is not None:
+        _bound(resource.RLIMIT_NPROC, processes)
 
 
 def file_bytes(limits: dict[str, Any]) -> int:
@@ -67,6 +68,13 @@ def become(user: int, group: int) -> None:
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
+
+
+def go_first() -> None:
+    """Run before any program that wants a processor, where this user may ask for that: a fork bomb starves the
+    rest."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
 def invite_the_oom_killer() -> None:
@@ -122,10 +130,10 @@ def _parents() -> Iterator[tuple[int, int]]:
                 yield int(entry), int(file.read().rpartition(")")[2].split()[1])
 
 
-def family(pid: int) -> list[int]:
-    """A process and all its descendants."""
+def family(pid: int, most: int) -> list[int]:
+    """A process and its descendants; not all of them where they are more than `most`."""
     found, at = [pid], 0
-    while at < len(found) < 10_000:
+    while at < len(found) <= most:
         found += children(found[at])
         at += 1
     return found
@@ -159,6 +167,16 @@ def memory_kills(place: str | None) -> int:
         return 0
     with open(place) as file:
         return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+
+
+def tasks_of_user() -> int:
+    """Threads of all processes of this user."""
+    me, count = os.getuid(), 0
+    for entry in os.listdir("/proc") if LINUX else ():
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                count += tasks(int(entry)) if os.stat(f"/proc/{entry}").st_uid == me else 0
+    return count
 
 
 def tasks(pid: int) -> int:

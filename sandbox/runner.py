@@ -118,6 +118,8 @@ class Supervisor:
         """Take the settings and start the zygotes. Raises Closed when input is over."""
         head, body = self.client.receive()
         self.settings = settings = Settings(**head["configure"])
+        if settings.users is None:
+            limits.go_first()
         if not limits.adopt_orphans():
             self.notices.append(
                 "this system can't tell which processes a program left behind when they change their group"
@@ -224,6 +226,7 @@ class Supervisor:
                     if entry.startswith(("candidate-", "evaluator-")):
                         with contextlib.suppress(OSError):
                             wipe.remove(os.path.join(self.settings.root, entry))
+                os.rmdir(self.settings.root)  # fails where others put something, or it is a mount
 
 
 def main() -> None:

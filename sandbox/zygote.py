@@ -47,6 +47,9 @@ def main(role: str, descriptor: int) -> None:
     os._exit(0)
 
 
+_SPARE_PROCESSES = 1000
+
+
 class _Zygote:
     """What both kinds do; `_child` is what a job's process does, and never returns to here."""
 
@@ -95,6 +98,8 @@ class _Zygote:
 class _CandidateZygote(_Zygote):
     def prepare(self, body: bytes | bytearray) -> str | None:
         self._support = unpack_files(self.configuration["support"], body)
+        # Programs share this user with whatever else it runs, which comes and goes; the supervisor counts exactly.
+        self._most_processes = limits.tasks_of_user() + _SPARE_PROCESSES if limits.LINUX else None
         if self.configuration["bare"]:
             return None
         return _import_all(self.configuration["preload"])
@@ -105,7 +110,7 @@ class _CandidateZygote(_Zygote):
         names, body = Pipes(program, -1).receive()
         (channel,) = _keep_only(output, channel)
         user = request["user"]
-        limits.confine(self.limits, own_user=user is not None)
+        limits.confine(self.limits, self._most_processes if user is None else int(self.limits["processes"]))
         limits.invite_the_oom_killer()
         if user is not None:
             limits.become(user, user)

@@ -17,16 +17,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import guided_evolution
 from guided_evolution.errors import SandboxBroken
+from guided_evolution.identity import Identity, is_dead, this_process
 from guided_evolution.sandbox.client import RunnerSandbox, environment
 from guided_evolution.sandbox.patience import Patience
 from guided_evolution.seed import Seed
 
 NO_WALLS = "the process sandbox has no walls: a program runs with your rights, on your files and your network"
+_PREFIX = "guided-evolution-"
 _GRACE_SECONDS = 5.0
 _MOST_WORDS = 2000
 
@@ -47,7 +50,9 @@ def runner_folder() -> Path:
 
 def _connect(seed: Seed) -> tuple[ProcessLink, Mapping[str, Any]]:
     try:
-        root = tempfile.mkdtemp(prefix="guided-evolution-")
+        me = this_process()
+        _remove_stale(me)
+        root = tempfile.mkdtemp(prefix=f"{_PREFIX}{me.pid}-{me.started}-")
         scrubbed = environment(seed.limits, root)
         if "LD_LIBRARY_PATH" in os.environ:  # without it, some interpreters don't start
             scrubbed["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
@@ -137,6 +142,16 @@ class ProcessLink:
             code = self._process.wait(1.0)
             return f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}"
         return "it closed its output"
+
+
+def _remove_stale(me: Identity) -> None:
+    """End and remove what was left where a process and its runner were killed at once; the folders' names tell
+    whose they are."""
+    for place in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*-*"):
+        pid, started = place.name.removeprefix(_PREFIX).split("-")[:2]
+        if pid.isdigit() and started.isdigit() and is_dead(replace(me, pid=int(pid), started=int(started))):
+            _end_marked(str(place))
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _end_marked(root: str) -> None:
