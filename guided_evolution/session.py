@@ -61,6 +61,7 @@ class Plan:
         operators: share of proposals by operator name; those not named keep their default share, 0 switches one off.
         model_run: the models that are asked; None for a run without.
         search: strategy, selection and islands.
+        label: by which a command finds its runs again.
     """
 
     budget: Budget
@@ -69,6 +70,7 @@ class Plan:
     operators: tuple[tuple[str, float], ...] = ()
     model_run: ModelRun | None = None
     search: SearchPlan = field(default_factory=SearchPlan)
+    label: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the archive keeps it."""
@@ -79,6 +81,7 @@ class Plan:
             "operators": dict(self.operators),
             SETTINGS_KEY: None if self.model_run is None else self.model_run.to_json(),
             "search": self.search.to_json(),
+            "label": self.label,
         }
 
     @classmethod
@@ -93,6 +96,7 @@ class Plan:
             operators,
             asked,
             SearchPlan.from_json(stored.get("search")),
+            stored.get("label"),
         )
 
 

@@ -68,7 +68,7 @@ def test_the_best_known_packing_is_accepted_and_touches_nearly_everywhere(evalua
 def test_the_seed_program_packs_well_below_the_best_and_any_number_of_circles(evaluate):
     score = evaluate.evaluate(InProcess(program("circle_packing")), 0)
     assert 2.3 < score.metrics["radii"] < 2.5
-    assert score.metrics["seconds"] < 1
+    assert 0 < score.metrics["seconds"] < 6
     confirmed = evaluate.confirm(InProcess(program("circle_packing")), 1)
     assert confirmed.metrics["radii"] == score.metrics["radii"]
     assert set(confirmed.measures) == {"radii_21", "radii_32"}
