@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from guided_evolution.archive import Archive, invariants, runs
 from guided_evolution.archive.invariants import Problem
+from guided_evolution.budget import from_json
 from guided_evolution.genome import Genome
-from guided_evolution.session import Plan
 
 
 def examine(archive: Archive, run: runs.StoredRun | None = None) -> Iterator[tuple[str, Problem]]:
@@ -22,7 +22,7 @@ def examine(archive: Archive, run: runs.StoredRun | None = None) -> Iterator[tup
             yield "archive", problem
         for one in [run] if run else runs.all_runs(connection):
             yield from ((one.name, problem) for problem in invariants.of_run(connection, one.id))
-            limit = Plan.from_json(one.settings).budget.evaluations
+            limit = from_json(one.settings["budget"]).evaluations
             if limit is not None:
                 yield from (
                     (one.name, problem) for problem in invariants.over_budget(connection, one.id, limit)

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from guided_evolution.archive import Archive, evaluations, leases, proposals, reading, runs
-from guided_evolution.budget import Budget, duration
+from guided_evolution.budget import Budget, duration, from_json
 from guided_evolution.cli import report
 from guided_evolution.cli.opening import opened
 from guided_evolution.cli.options import Place
@@ -19,7 +19,6 @@ from guided_evolution.cli.output import console, pairs, print_json, table
 from guided_evolution.figures import one_line, shown
 from guided_evolution.live import counted
 from guided_evolution.results import Results, read_results
-from guided_evolution.session import Plan
 
 _LOOK_AGAIN = 1.0
 _PACE_SECONDS = 10.0
@@ -105,7 +104,7 @@ class Standing:
 
     @property
     def budget(self) -> Budget:
-        return Plan.from_json(self.results.run.settings).budget
+        return from_json(self.results.run.settings["budget"])
 
 
 def status(place: Place, run_name: str | None, *, watch: bool, as_json: bool) -> None:
