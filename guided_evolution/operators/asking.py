@@ -35,6 +35,19 @@ class Question:
         return sum(count_tokens(message.content) for message in self.messages)
 
 
+_GIVE_WAY = (
+    "program",
+    "skeleton",
+    "error",
+    "feedback",
+    "attempts",
+    "inspirations",
+    "lessons",
+    "partner",
+)
+"""Parts of a prompt that are cut when it gets too long."""
+
+
 class ModelOperator(Protocol):
     """One way of making a child by asking a model. `parents` is how many it needs; the first is the base of the edit.
 
@@ -64,11 +77,8 @@ def question(
 ) -> Question:
     """Fill a template from a briefing, within the budget of the prompts."""
     how = prompts.notation("file" if whole_file else notation)
-    values = dict.fromkeys(
-        ("program", "error", "feedback", "attempts", "inspirations", "lessons", "partner"), ""
-    )
+    values = dict.fromkeys(_GIVE_WAY, "")
     values |= {
-        "skeleton": "",
         "task": briefing.seed.task.strip(),
         "objectives": part.objectives_text(briefing),
         "limits": part.limits_text(briefing),
@@ -80,7 +90,8 @@ def question(
     }
     text = prompts.template(template)
     system = prompts.template("system").strip()
-    fixed = count_tokens(fill(text, values)) + count_tokens(system)
+    # With a word for each part that may be cut, so that its heading counts.
+    fixed = count_tokens(fill(text, values | dict.fromkeys(_GIVE_WAY, "x"))) + count_tokens(system)
     values |= _variable(text, briefing, prompts.budget - fixed, scope)
     return Question(
         (Message("system", system), Message("user", fill(text, values))), how, temperature, whole_file

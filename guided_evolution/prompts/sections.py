@@ -20,7 +20,8 @@ from guided_evolution.seed import Constraint, Objective
 
 _EIGHTH = 8
 _MOST_DIFF_LINES = 60
-_MOST_ERROR = 600
+_MOST_ERROR = 400
+_LAST_LINES = 3
 
 
 def ordered(briefing: Briefing) -> list[Objective]:
@@ -206,8 +207,10 @@ def _outcome(attempt: Attempt, objectives: Sequence[Objective]) -> str:
     if attempt.outcome == "known":
         return "no new program"
     if attempt.outcome != "scored":
-        words = " ".join(attempt.error.strip().split())
-        words = words if len(words) <= _MOST_ERROR else words[:_MOST_ERROR] + " …"
+        # Of a traceback the end says most; lines of ^^^ say nothing.
+        lines = [line.strip() for line in attempt.error.splitlines() if line.strip(" ^~")]
+        words = " | ".join(lines[-_LAST_LINES:])
+        words = words if len(words) <= _MOST_ERROR else "… " + words[-_MOST_ERROR:]
         return f"{attempt.outcome} ({attempt.kind or 'unknown'})" + (f": {words}" if words else "")
     return ", ".join(
         _change(objective, attempt.before.get(objective.metric), attempt.after[objective.metric])
