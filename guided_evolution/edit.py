@@ -13,9 +13,10 @@ from guided_evolution.evolvable import END, START, FrozenRules, frozen_genes, fu
 from guided_evolution.genome import Genome
 from guided_evolution.imports import with_imports
 from guided_evolution.layout import Layout
-from guided_evolution.pieces import Problem, lines_of, problem_of
+from guided_evolution.pieces import Problem, lines_of, parse, problem_of
 from guided_evolution.promises import signature, star_imports, times_bound
-from guided_evolution.skeleton import first_difference, skeleton
+from guided_evolution.signatures import signatures
+from guided_evolution.skeleton import assigned_names, first_difference, skeleton
 
 __all__ = ["Edit", "FrozenRules", "Splice", "apply_edit"]
 
@@ -174,7 +175,10 @@ def _check_frozen_genes(genome: Genome, child: Genome, rules: FrozenRules) -> No
             raise EditRejected(
                 "frozen", f"{gene.name} is frozen and must stay; it is gone or has another name"
             )
-        if _kept(after[gene.name].source) != _kept(gene.source):
+        new, old = _kept(after[gene.name].source), _kept(gene.source)
+        # What follows the statements between two definitions counts with them, though it isn't theirs.
+        is_run = "<" in gene.name
+        if new != old and not (is_run and new.startswith(old) and new[len(old)] in "\r\n"):
             raise EditRejected(
                 "frozen", f"{gene.name} is frozen; leave it, and the comments above it, as they are"
             )
@@ -221,7 +225,8 @@ def _check_signature(path: str, dotted: str, old: Layout, new: Layout) -> None:
 
 
 def _frozen_definitions(genome: Genome, rules: FrozenRules) -> list[str]:
-    """The functions, classes and methods that nothing may bind anew because their lines are frozen."""
+    """The names that nothing may bind anew because frozen lines define them or give them their value."""
+    found: list[str] = []
     genes = frozen_genes(genome, rules.frozen)
     for path, text in genome.files:
         closed = [span for free, span in segments(text) if not free]
@@ -230,5 +235,14 @@ def _frozen_definitions(genome: Genome, rules: FrozenRules) -> list[str]:
             genes += [
                 gene for gene in inside if any(first <= gene.start < behind for first, behind in closed)
             ]
-    names = [gene.name.partition("#")[0] for gene in genes if "::" in gene.name]
-    return [name for name in names if "<" not in name]
+            layout = genome.layouts[path]
+            if layout is not None:
+                found += [f"{path}::{name}" for name in sorted(assigned_names(skeleton(layout)))]
+    for gene in genes:
+        label = gene.name.partition("::")[2].partition("#")[0]
+        if label and "<" not in label:
+            found.append(f"{gene.path}::{label}")
+        elif label:
+            tree = parse(gene.source)
+            found += [f"{gene.path}::{name}" for name in signatures(tree.body if tree is not None else [])]
+    return found

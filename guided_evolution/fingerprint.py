@@ -79,6 +79,8 @@ def _dump(node: ast.AST, write: Callable[[str], None]) -> None:
             value = _body(node)
         elif name == "values" and isinstance(node, ast.JoinedStr):
             value = _joined(node)
+        elif name == "format_spec" and isinstance(value, ast.JoinedStr) and not value.values:
+            continue
         if value is None or value == []:
             continue
         write(f"{name}=")

@@ -66,6 +66,21 @@ def first_difference(old: tuple[Bone, ...], new: tuple[Bone, ...]) -> int | None
     return None
 
 
+def assigned_names(bones: tuple[Bone, ...]) -> set[str]:
+    """The names that frozen lines give a value at the module's top."""
+    assigned = (bone for bone in bones if bone.kind in ("Assign", "AnnAssign"))
+    return {name for bone in assigned for name in bone.name.split(",") if name}
+
+
+def _name(node: ast.AST) -> str:
+    """What a definition defines or an assignment assigns to."""
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        names = (one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name))
+        return ",".join(names)
+    return getattr(node, "name", None) or ""
+
+
 class _Reader:
     def __init__(self, text: str) -> None:
         self.starts: list[int] = []  # the first line of each segment, counted from 1
@@ -100,7 +115,7 @@ class _Reader:
         yield Bone(
             field,
             type(node).__name__,
-            getattr(node, "name", None) or "",
+            _name(node),
             self._place(start, *first),
             self._place(end, *last),
             inner,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from guided_evolution.edit import Edit, FrozenRules
 from guided_evolution.errors import EditRejected
@@ -17,6 +17,8 @@ STEPS = ((0.02, 3), (0.08, 3), (0.3, 3), (1.0, 1))
 _ALONE, _SEVERAL = 0.65, 3
 _SIGN = 0.03
 _DIGITS = 5
+_TRIES = 8
+_BASES: dict[str, Callable[[int], str]] = {"0x": hex, "0o": oct, "0b": bin}
 
 
 class ConstantOperator:
@@ -60,12 +62,18 @@ def changed_number(text: str, spread: float, rng: random.Random) -> str:
         return "False" if text == "True" else "True"
     sign, digits = ("-", text[1:].strip()) if text.startswith("-") else ("", text)
     plain = digits.replace("_", "").lower()
-    if plain[:2] in ("0x", "0o", "0b"):
-        value = _whole(int(plain, 0), spread, rng)
-        return sign + {"0x": hex, "0o": oct, "0b": bin}[plain[:2]](abs(value))
-    if plain.isdigit():
-        return str(_whole(int(sign + plain), spread, rng))
-    return _written(_real(float(sign + plain), spread, rng))
+    written = _BASES.get(plain[:2])
+    if written is not None or plain.isdigit():
+        number = int(plain, 0) if written is not None else int(plain)
+        new = _whole(-number if sign else number, spread, rng)
+        return ("-" if new < 0 else "") + (written or str)(abs(new))
+    value = float(sign + plain)
+    for _ in range(_TRIES):
+        new_text = _written(_real(value, spread, rng))
+        if float(new_text) != value:
+            return new_text
+        spread *= 2  # so close to zero that rounding took the step away
+    return "1.0"
 
 
 def _whole(value: int, spread: float, rng: random.Random) -> int:
@@ -91,11 +99,7 @@ def _real(value: float, spread: float, rng: random.Random) -> float:
     # A share close to 1, such as a momentum, moves by what it lacks: .9 to .91 is a tenth of that.
     near_one = 0.5 < abs(value) < 1.0 and rng.random() < 0.5
     size = 1.0 - (1.0 - abs(value)) * math.exp(step) if near_one else abs(value) * math.exp(step)
-    return (
-        math.copysign(size if size > 0 else abs(value) / 2, value)
-        if size != abs(value)
-        else value * (1 + spread)
-    )
+    return math.copysign(size if size > 0 else abs(value) / 2, value)
 
 
 def _written(value: float) -> str:

@@ -164,6 +164,8 @@ def test_what_python_refuses_is_refused_with_its_line(new: str, words: str) -> N
 
 MARKED = """import numpy as np
 
+LIMIT, HIGH = 5, 6
+
 
 def evaluate(x):
     return helper(x)
@@ -317,6 +319,9 @@ def test_no_string_over_two_blocks_swallows_the_frozen_lines_between() -> None:
         "RATE = 0.1\nevaluate.__code__ = helper.__code__",
         "RATE = 0.1\ndef h(x=(evaluate := 2)): pass",
         "RATE = 0.1\nscore += 1",
+        "RATE = 0.1\nLIMIT = 9",
+        "RATE = 0.1\nLIMIT += 9",
+        "RATE = 0.1\ndef h():\n    global HIGH\n    HIGH = 1",
     ],
 )
 def test_a_block_binds_no_frozen_name_anew(new: str) -> None:
