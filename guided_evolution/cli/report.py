@@ -83,30 +83,28 @@ def _note(results: Results, member: Member) -> str:
     return ", ".join(notes)
 
 
-def print_found(console: Console, results: Results) -> None:
-    """The gains, the front's size and the commands that show more."""
+def print_found(console: Console, results: Results, *, newest: bool) -> None:
+    """The gains, the front's size and the commands that show more; they name the run if it isn't the newest."""
     if results.seed_member is None or not results.front:
         console.print("nothing is scored yet")
         return
     console.print(gains(results))
     if results.seed.self_scored:
         console.print(Text(SELF_SCORED, "yellow"))
-    count = len(results.front)
-    size = f"{count} program{'s' if count > 1 else ''} that no other one beats"
-    name = results.run.name
-    best = results.best()
     console.print()
-    rows = [(f"guided-evolution best {name} --front", size)] if count > 1 else []
-    if best.program_id != results.seed_member.program_id:
+    run, of_run = ("", "") if newest else (f" {results.run.name}", f" --run {results.run.name}")
+    count = len(results.front)
+    rows = [(f"best{run} --front", f"the {count} programs that no other one beats")] if count > 1 else []
+    if results.best().program_id != results.seed_member.program_id:
         rows += [
-            (f"guided-evolution diff best --run {name}", "what changed from the seed program"),
-            (f"guided-evolution lineage --run {name}", "how it came about"),
-            (f"guided-evolution best {name} --write out", "take it home"),
+            (f"diff best{of_run}", "what changed from the seed program"),
+            (f"lineage{of_run}", "how it came about"),
+            (f"best{run} --write out", "take it home"),
         ]
-    rows.append((f"guided-evolution resume {name} {_more(results)}", "go on"))
+    rows.append((f"resume{run} {_more(results)}", "go on"))
     hints = pairs()
     for command, what in rows:
-        hints.add_row(Text(command, "bold"), what)
+        hints.add_row(Text(f"guided-evolution {command}", "bold"), what)
     console.print(hints)
 
 

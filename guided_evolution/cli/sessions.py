@@ -236,10 +236,11 @@ def _print_end(archive: Archive, finished: Finished) -> None:
     said = f"{ending.state}, {ending.reason}" if ending.state == "finished" else ending.reason
     with archive.read() as connection:
         results = read_results(connection, run)
+        newest = runs.find(connection, None).id == run.id
     try:
         out.print(Text.assemble((run.name, "bold"), f" {said}: {counts}"))
         out.print()
-        print_found(out, results)
+        print_found(out, results, newest=newest)
     except BrokenPipeError:
         raise
     except OSError:
