@@ -19,6 +19,9 @@ from guided_evolution.operators import model_operators
 from guided_evolution.prompts import Prompts
 from guided_evolution.replay import Replay
 
+_CLOSING_SECONDS = 20.0
+"""What calls in flight may still take when a run closes. Most answer within it, and their replies are kept."""
+
 
 class StoppableModel(Model, Protocol):
     """A model that can be told to ask nobody any more."""
@@ -54,12 +57,16 @@ class Askers:
             model.stop()
 
     def hush(self) -> None:
-        """The run is closing: wait for no person's reply. Calls that cost money are let finish."""
+        """The run is closing: wait for no person's reply, and not for long for calls that are paid for."""
+        from guided_evolution.ensemble import Ensemble
+
         with self._lock:
             opened = [one for one in self._open.values() if one is not None]
         for _, model in opened:
             if isinstance(model, Manual):
                 model.stop()
+            elif isinstance(model, Ensemble):
+                model.stop_within(_CLOSING_SECONDS)
 
     def _opened(self, run_id: int) -> tuple[Asker, StoppableModel] | None:
         with self._archive.read() as connection:

@@ -169,6 +169,7 @@ class Ensemble:
         self._patience = patience or Patience()
         self._notice = notice
         self._stopping = threading.Event()
+        self._closing = False
         self._members = [
             Member(one, plan.prices.get(one.name), plan.windows.get(one.name), plan.most_reply.get(one.name))
             for one in plan.specs
@@ -178,6 +179,13 @@ class Ensemble:
         """Ask nobody any more; calls in flight are cut off and raise ModelUnavailable."""
         self._stopping.set()
         self._client.close()
+
+    def stop_within(self, seconds: float) -> None:
+        """The run is closing: let calls in flight finish that do so soon; the others are answered by nothing."""
+        self._closing = True
+        timer = threading.Timer(seconds, self.stop)
+        timer.daemon = True
+        timer.start()
 
     def chosen(self, rng: random.Random, purpose: str) -> ModelSpec:
         """The model that `complete` will ask, given an equal `rng` and that all are well."""
@@ -268,6 +276,10 @@ class Ensemble:
             elif member.failed(CallFailed("unreadable", str(answer.error))):
                 return None
             return reply
+        except ModelUnavailable:
+            if self._closing:
+                return reply
+            raise
         except CallFailed as failure:
             (reply, tokens), sent = self._failure(asked, failure), dict(failure.parameters)
             return self._after_failure(member, failure, reply)
@@ -278,6 +290,7 @@ class Ensemble:
     def _patiently(self, asked: _Asked) -> tuple[Answer, dict[str, Any], int]:
         """(answer, what was sent, requests before it that may be charged)."""
         charged = 0
+        deadline = self._patience.call or asked.member.spec.deadline
 
         def may_resend(failure: CallFailed) -> bool:
             nonlocal charged
@@ -294,10 +307,12 @@ class Ensemble:
             self._check_window(asked)
             if held := asked.member.held():  # what a provider asks of one call goes for all of them
                 self._stopping.wait(held + random.uniform(0.0, 0.1 * held))
-            return self._client.send(asked.request, self._patience)
+            return self._client.send(asked.request, seconds=deadline, connect=self._patience.connect)
 
         try:
-            answer, sent = patiently(send, self._patience, may_resend=may_resend, stopping=self._stopping)
+            answer, sent = patiently(
+                send, self._patience, deadline=deadline, may_resend=may_resend, stopping=self._stopping
+            )
         except CallFailed as failure:
             failure.times_charged = charged + failure.charged
             raise
@@ -356,6 +371,8 @@ class Ensemble:
     def _after_failure(self, member: Member, failure: CallFailed, reply: Reply) -> Reply | None:
         """The failed call as a reply without text, or None when its model is dead and another has to be asked."""
         if self._stopping.is_set():
+            if self._closing:
+                return reply
             raise ModelUnavailable("the run stopped while a model was asked")
         was_dead = member.dead is not None
         if not member.failed(failure):

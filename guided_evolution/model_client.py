@@ -24,7 +24,6 @@ from guided_evolution.call_failed import CallFailed, classify
 from guided_evolution.errors import ModelUnavailable
 from guided_evolution.model_settings import ModelSpec
 from guided_evolution.models import Message
-from guided_evolution.patience import Patience
 
 _GRACE_SECONDS = 5.0
 _NEVER_STORED = (
@@ -104,20 +103,20 @@ class Client:
                 self._litellm = load_litellm()
             return self._litellm
 
-    def send(self, request: Request, patience: Patience) -> tuple[Answer, dict[str, Any]]:
+    def send(self, request: Request, *, seconds: float, connect: float) -> tuple[Answer, dict[str, Any]]:
         """One HTTP request. A parameter that the model turns out to refuse is left out from the next one on.
 
         Returns:
             The answer, and the parameters that were really sent.
 
         Raises:
-            CallFailed: no answer, or none within `patience.call`, however the server keeps the connection busy.
+            CallFailed: no answer, or none within `seconds`, however the server keeps the connection busy.
             ModelUnavailable: the client was closed meanwhile.
         """
         self._make_known(request.spec)
         sent = Sent()
         try:
-            return self._run(self._ask(request, sent, patience), patience.call), sent.parameters
+            return self._run(self._ask(request, sent, seconds, connect), seconds), sent.parameters
         except CallFailed as failure:
             failure.parameters = sent.parameters
             word = self._refused_parameter(request, sent, failure)
@@ -178,9 +177,9 @@ class Client:
             threading.Thread(target=self._loop.run_forever, daemon=True, name="models").start()
         return self._loop
 
-    async def _ask(self, request: Request, sent: Sent, patience: Patience) -> Answer:
-        arguments, seconds = self._arguments(request), patience.call
-        timeout = importlib.import_module("httpx").Timeout(seconds + _GRACE_SECONDS, connect=patience.connect)
+    async def _ask(self, request: Request, sent: Sent, seconds: float, connect: float) -> Answer:
+        arguments = self._arguments(request)
+        timeout = importlib.import_module("httpx").Timeout(seconds + _GRACE_SECONDS, connect=connect)
         try:
             async with asyncio.timeout(seconds):
                 response = await self.litellm.acompletion(**arguments, timeout=timeout, logger_fn=sent)

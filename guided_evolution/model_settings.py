@@ -11,6 +11,7 @@ The file, TOML; a table for each model, all keys but the name free to leave out:
     reasoning_effort = "low"          # sent where the model takes one
     max_tokens = 8000                 # of a reply
     context_window = 128000           # of prompt and reply together
+    seconds = 300                     # for one request until its whole answer is there
     price_in = 1.25                   # US dollars a million tokens
     price_out = 10.0
     price_cached = 0.125              # of prompt tokens that the provider had in its cache
@@ -34,7 +35,7 @@ from guided_evolution.errors import SettingsError
 
 MANUAL = "manual"
 _KEYS = (
-    "name weight group base_url api_key_env reasoning_effort max_tokens context_window "
+    "name weight group base_url api_key_env reasoning_effort max_tokens context_window seconds "
     "price_in price_out price_cached notation parameters"
 ).split()
 _OWN_HARDWARE = ("ollama", "ollama_chat", "hosted_vllm", "vllm", "lm_studio", "llamafile", "xinference")
@@ -59,6 +60,7 @@ class ModelSpec:
     reasoning_effort: str | None = None
     max_tokens: int | None = None
     context_window: int | None = None
+    seconds: float | None = None
     price_in: float | None = None
     price_out: float | None = None
     price_cached: float | None = None
@@ -69,6 +71,13 @@ class ModelSpec:
     def provider(self) -> str:
         """The part before the first slash; empty where there is none."""
         return self.name.partition("/")[0] if "/" in self.name else ""
+
+    @property
+    def deadline(self) -> float:
+        """Seconds for one request; more where the model is told to think long."""
+        if self.seconds is not None:
+            return self.seconds
+        return 600.0 if self.reasoning_effort in ("medium", "high", "xhigh", "max") else 180.0
 
     @property
     def is_local(self) -> bool:
@@ -125,12 +134,16 @@ def parse_model_flag(text: str) -> tuple[str, float | None]:
 
 
 def choose_models(
-    flags: Sequence[str], *, base_url: str | None = None, file: Path | None = None
+    flags: Sequence[str],
+    *,
+    base_url: str | None = None,
+    file: Path | None = None,
+    seconds: float | None = None,
 ) -> tuple[ModelSpec, ...]:
     """The models of a run: those that the flags name, with their settings from the file; all of the file without flags.
 
-    `base_url` goes to every model that the file gives none. With it, a name without a provider is taken as one of an
-    OpenAI-compatible server.
+    `base_url` and `seconds` go to every model that the file gives none. With an address, a name without a provider is
+    taken as one of an OpenAI-compatible server.
 
     Raises:
         SettingsError: names flag or file, and the way out.
@@ -139,7 +152,8 @@ def choose_models(
         _check_url(base_url, "--base-url")
     known = read_models_file(file) if file else ()
     chosen = [_named(name, weight, known) for name, weight in map(parse_model_flag, flags)] or list(known)
-    done = tuple(_with_address(spec, base_url) for spec in chosen)
+    timed = [replace(spec, seconds=spec.seconds or seconds) for spec in chosen]
+    done = tuple(_with_address(spec, base_url) for spec in timed)
     names = [spec.name for spec in done]
     for name in names:
         if names.count(name) > 1:
@@ -216,6 +230,7 @@ def _read_model(table: Table) -> ModelSpec:
         reasoning_effort=_optional_text(table, "reasoning_effort", "low"),
         max_tokens=_optional_count(table, "max_tokens"),
         context_window=_optional_count(table, "context_window"),
+        seconds=table.ranged("seconds", 0.0, 0.1, 86400.0) if "seconds" in table.data else None,
         price_in=_price(table, "price_in"),
         price_out=_price(table, "price_out"),
         price_cached=_price(table, "price_cached"),

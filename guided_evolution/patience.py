@@ -18,7 +18,8 @@ class Patience:
     """How long to wait for a model, in seconds.
 
     Attributes:
-        call: for one request until its whole answer is there, and for waits that a provider asks for.
+        call: for one request until its whole answer is there, and for waits that a provider asks for; None leaves
+            it to the model's settings.
         connect: until somebody takes the connection.
         outage: waited in all, between requests, for a provider that fails without saying when to come back.
         first_wait, longest_wait: between requests; doubled from one to the next, then cut by up to half at random.
@@ -26,9 +27,9 @@ class Patience:
         recovery: until a model that was down is tried again, while others answer.
     """
 
-    call: float = 180.0
+    call: float | None = None
     connect: float = 10.0
-    outage: float = 35.0
+    outage: float = 25.0
     first_wait: float = 0.5
     longest_wait: float = 8.0
     charged: int = 3
@@ -39,12 +40,14 @@ def patiently(
     send: Callable[[], T],
     patience: Patience,
     *,
+    deadline: float,
     may_resend: Callable[[CallFailed], bool],
     stopping: threading.Event,
 ) -> T:
     """What `send` returns, sent again after failures that pass.
 
     Args:
+        deadline: seconds that a provider may ask to wait.
         may_resend: asked before each resend; False gives up.
         stopping: ends a wait at once.
 
@@ -72,7 +75,7 @@ def patiently(
         nonlocal charged
         error = failure(state)
         charged += error.charged
-        limit = patience.outage if error.retry_after is None else patience.call
+        limit = patience.outage if error.retry_after is None else deadline
         too_long = state.idle_for + state.upcoming_sleep > limit
         return too_long or charged >= patience.charged or stopping.is_set() or not may_resend(error)
 

@@ -456,3 +456,28 @@ def test_a_connection_that_nobody_takes_is_given_up_soon(run: ModelRun) -> None:
         patience = replace(QUICK, call=60.0, connect=0.3, outage=0.1)
         with pytest.raises(ModelUnavailable, match="nobody answers at its address"):
             run.ask(run.models("openai/m", url=url, patience=patience))
+
+
+def test_a_closing_run_waits_for_calls_that_answer_soon_and_for_no_others(run: ModelRun) -> None:
+    with ModelServer([Text("soon", seconds=0.3), Hang()]) as server, ThreadPoolExecutor(2) as pool:
+        model = run.models("openai/m", url=server.base_url, patience=replace(QUICK, call=60.0))
+        calls = [run.call(), run.call()]
+        waiting = []
+        for call in calls:
+            waiting.append(pool.submit(run.ask, model, call))
+            while server.count < len(waiting):
+                time.sleep(0.01)
+        model.stop_within(0.8)
+        soon, never = (one.result(30) for one in waiting)
+    assert soon.text == "soon"
+    assert (never.text, never.finish_reason, never.error) == ("", "error", "the call was cut off")
+    assert [run.rows(call)[0].state for call in calls] == ["answered", "failed"]
+
+
+def test_a_model_has_a_deadline_of_its_own(run: ModelRun) -> None:
+    with ModelServer(Hang()) as server:
+        spec = ModelSpec("openai/m", base_url=server.base_url, seconds=0.2)
+        model = run.models(
+            plan=plan_models([spec], Limits(), no_cap=True), patience=replace(QUICK, call=None)
+        )
+        assert run.ask(model).error == "no answer within 0.2 s"
