@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import sys
 import traceback
 import types
 from typing import Any
 
-from .frames import Broken, Channel, Closed, close_all
+from .frames import Broken, Channel, Closed, close_all, pack
 from .values import Decoder, Encoder, Forged, NotCarried
 
 MOST_TEXT = 6000
+_READY = pack("ready")
 _FRAMES = 12
 
 
 def serve(channel: Channel, folder: str, entry: str, most_bytes: int) -> None:
     """Answer calls until the evaluator's side is closed."""
-    channel.send("ready")
+    channel.sock.sendall(_READY)
     program = _Program(folder, entry)
     while True:
         try:
@@ -90,15 +90,16 @@ class _Program:
 
 def _load(folder: str, entry: str) -> types.ModuleType:
     place = os.path.join(folder, entry + ".py")
-    if "." in entry or not os.path.exists(place):
-        return importlib.import_module(entry)
-    # By its place, since a name like `types` is taken already.
-    spec = importlib.util.spec_from_file_location(entry, place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    try:
+        with open(place, "rb") as file:
+            source = file.read()
+    except OSError:
+        return importlib.import_module(entry)  # one inside a package
+    # Without the import system: that is slow after a fork, and a name like `types` is taken already.
+    module = types.ModuleType(entry)
+    module.__file__ = place
     sys.modules[entry] = module
-    spec.loader.exec_module(module)
+    exec(compile(source, place, "exec", dont_inherit=True), module.__dict__)
     return module
 
 

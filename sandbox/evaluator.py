@@ -87,7 +87,7 @@ class Evaluator:
         if not callable(function):
             raise BadScore(f"evaluate.py defines no function {job['purpose']}")
         result = function(handle, job["seed"])
-        if not isinstance(result, Iterator):
+        if not hasattr(type(result), "__next__"):
             return self._checked(result, str(job["purpose"]), "returned")
         last = None
         for count, rung in enumerate(_with_return(result)):
@@ -245,7 +245,7 @@ class _Handle:
 
 
 def _numbers(values: Any, part: str) -> dict[str, float]:
-    if not isinstance(values, Mapping) or len(values) > MOST_NAMES:
+    if not isinstance(values, dict | Mapping) or len(values) > MOST_NAMES:
         raise BadScore(f"the score's {part} are no dict of at most {MOST_NAMES} numbers by name")
     found = {}
     for name, value in values.items():
@@ -264,7 +264,7 @@ def _numbers(values: Any, part: str) -> dict[str, float]:
 
 
 def _texts(values: Any) -> dict[str, str]:
-    if not isinstance(values, Mapping) or len(values) > MOST_NAMES:
+    if not isinstance(values, dict | Mapping) or len(values) > MOST_NAMES:
         raise BadScore(f"the score's artifacts are no dict of at most {MOST_NAMES} texts by name")
     for name, text in values.items():
         if not isinstance(name, str) or not isinstance(text, str):

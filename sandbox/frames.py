@@ -18,6 +18,8 @@ from typing import Any
 _START = struct.Struct("!2sBIQ")
 _MAGIC = b"GE"
 _MOST_HEAD = 64 << 20
+ANY_PYTHON = 2
+"""The version of marshal that every Python reads: a zygote's may be another than the supervisor's."""
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _DESCRIPTOR = array.array("i").itemsize
 

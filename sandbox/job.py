@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import marshal
 import os
 import select
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import blame, limits, wipe
+from . import blame, frames, limits, wipe
 from .blame import Verdict
-from .frames import Channel, Closed, pack, pack_files
+from .frames import Channel, Closed
 
 if TYPE_CHECKING:
     from .runner import Supervisor, Zygote
@@ -99,7 +100,8 @@ class Job:
         candidate = self._ask_for_candidate()
         self._evaluator = _Process(supervisor.evaluator)
         supervisor.evaluator.ask(
-            {"ask": "fork", "job": self._request},
+            "fork",
+            self._request,
             (control.fileno(), self._evaluator_output.writer, self._to_candidate.fileno()),
         )
         self._candidate = candidate
@@ -118,10 +120,8 @@ class Job:
         zygote = self._supervisor.candidate
         self._folder = self._supervisor.new_folder("candidate")
         self._to_candidate, theirs = Channel.pair()
-        names, body = pack_files(self._files)
-        program = _anonymous_file(pack(names, len(body)) + body)
-        request = {"ask": "fork", "folder": self._folder, "user": self._user}
-        zygote.ask(request, (theirs.fileno(), self._output.writer, program))
+        program = _anonymous_file(marshal.dumps(self._files, frames.ANY_PYTHON))
+        zygote.ask("fork", (self._folder, self._user), (theirs.fileno(), self._output.writer, program))
         os.close(program)
         theirs.close()
         self._death: tuple[str, str] | None = None
@@ -336,7 +336,7 @@ class _Process:
 
     def started(self) -> None:
         """Take the zygote's answer. Until it is asked to reap, the process's number can't go to another."""
-        self.pid = self._zygote.answer()["pid"]
+        self.pid = self._zygote.answer()[0]
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 self.pidfd = os.pidfd_open(self.pid)
@@ -348,13 +348,13 @@ class _Process:
         return bool(select.select([self.pidfd], [], [], 0)[0])
 
     def ask_to_reap(self) -> None:
-        self._zygote.ask({"ask": "reap", "pid": self.pid})
+        self._zygote.ask("reap", self.pid)
 
     def reaped(self) -> float:
         """Take the answer; its peak memory in MB."""
-        answer = self._zygote.answer()
-        self.status = int(answer["status"])
-        return float(answer["peak_mb"])
+        self.status, peak = self._zygote.answer()
+        # Kilobytes, but bytes on macOS.
+        return peak / (1024 if limits.LINUX else limits.MEGABYTE)
 
     def close(self) -> None:
         if self.pidfd >= 0:

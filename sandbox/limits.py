@@ -39,23 +39,35 @@ def die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def confine(limits: dict[str, Any], processes: int | None) -> None:
+def confine(limits: dict[str, Any]) -> None:
     """Set the kernel's limits on this process and its children to come.
 
-    The seed's memory limit is the supervisor's to watch: address space and heap say little about memory in use.
-    The heap's bound here, twice as much, only makes a single huge allocation an ordinary MemoryError.
-    `processes` bounds what this process's user may run, everything counted; root is above it.
+    The seed's memory limit is the supervisor's to watch: address space and heap say little about memory in use. The
+    heap's bound here, twice as much, only makes a single huge allocation an ordinary MemoryError.
     """
     memory = int(limits["memory_mb"]) * MEGABYTE
-    seconds = int(limits["seconds"] * max(1, limits["cpus"])) + 2
     _bound(resource.RLIMIT_CORE, 0)
-    _bound(resource.RLIMIT_CPU, seconds, seconds + 1)
     _bound(resource.RLIMIT_FSIZE, file_bytes(limits))
     _bound(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if LINUX and not limits["gpus"]:
         _bound(resource.RLIMIT_DATA, 2 * memory + _heap() + 64 * MEGABYTE)
-    if processes is not None:
-        _bound(resource.RLIMIT_NPROC, processes)
+
+
+def confine_child(cpu_seconds: int) -> None:
+    """What a zygote can't set on itself: a bound of processor time, and to be the first to go when memory runs out."""
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+    if LINUX:
+        try:
+            file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+            os.write(file, b"1000")
+            os.close(file)
+        except OSError:
+            pass
+
+
+def bound_processes(most: int) -> None:
+    """Bound what this process's user may run, everything of it counted; root is above that."""
+    _bound(resource.RLIMIT_NPROC, most)
 
 
 def file_bytes(limits: dict[str, Any]) -> int:
@@ -77,18 +89,11 @@ def go_first() -> None:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
 
-def invite_the_oom_killer() -> None:
-    """Let the kernel take this process and its children first when memory runs out."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-
-
-def _bound(which: int, soft: int, hard: int | None = None) -> None:
+def _bound(which: int, most: int) -> None:
     _, ceiling = resource.getrlimit(which)
-    wanted = soft if hard is None else hard
     if ceiling != resource.RLIM_INFINITY:
-        soft, wanted = min(soft, ceiling), min(wanted, ceiling)
-    resource.setrlimit(which, (soft, wanted))
+        most = min(most, ceiling)
+    resource.setrlimit(which, (most, most))
 
 
 def _heap() -> int:

@@ -15,20 +15,26 @@ At the end of its input it kills every process that came from it, removes every 
 from __future__ import annotations
 
 import contextlib
+import marshal
 import os
 import secrets
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from . import limits, wipe
-from .frames import Broken, Channel, Closed, Pipes, unpack_files
+from .frames import ANY_PYTHON, Broken, Channel, Closed, Pipes, unpack_files
 from .job import Job, Stopped
 
 _START_SECONDS = 120.0
+_ANSWER_SECONDS = 30.0
+_ANSWER = struct.Struct("!qq")
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _PARENT_CHECK_SECONDS = 2.0
 
 
@@ -81,12 +87,8 @@ class Zygote:
         self.channel = ours
         self.pid = self.process.pid
 
-    def ask(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
-        """Send a request; the answer is to be fetched by `answer`."""
-        self.channel.send(request, descriptors=descriptors)
-
-    def answer(self, seconds: float = 30.0) -> dict[str, Any]:
-        """The answer to the last request. Raises Closed when it doesn't come in time."""
+    def report(self, seconds: float) -> dict[str, Any]:
+        """What it says of its preparation. Raises Closed when that doesn't come in time."""
         self.channel.sock.settimeout(seconds)
         try:
             head, _, _ = self.channel.receive()
@@ -94,6 +96,26 @@ class Zygote:
             self.channel.sock.settimeout(None)
         found: dict[str, Any] = head
         return found
+
+    def ask(self, what: str, request: Any, descriptors: tuple[int, ...] = ()) -> None:
+        """Send a request (see zygote.py); the answer is to be fetched by `answer`. Raises Closed."""
+        try:
+            socket.send_fds(self.channel.sock, [marshal.dumps((what, request), ANY_PYTHON)], descriptors)
+        except OSError as problem:
+            raise Closed from problem
+
+    def answer(self) -> tuple[int, int]:
+        """The two numbers of the answer to the last request. Raises Closed when they don't come in time."""
+        if not select.select([self.channel], [], [], _ANSWER_SECONDS)[0]:
+            raise Closed
+        try:
+            data = self.channel.sock.recv(_ANSWER.size, socket.MSG_WAITALL)
+        except OSError as problem:
+            raise Closed from problem
+        if len(data) < _ANSWER.size:
+            raise Closed
+        first, second = _ANSWER.unpack(data)
+        return first, second
 
     def end(self) -> None:
         """Kill it."""
@@ -130,6 +152,7 @@ class Supervisor:
         common = {"limits": settings.limits, "bare": False}
         evaluator = {**common, **settings.evaluator, "folder": folder}
         candidate = {**common, **settings.candidate, "entry": settings.entry, "support": settings.support}
+        candidate["own_users"] = settings.users is not None
         started = [self._start("candidate", candidate, bodies), self._start("evaluator", evaluator, bodies)]
         for zygote, one in zip(started, (candidate, evaluator), strict=True):
             self.zygotes.append(self._prepared(zygote, one, bodies))
@@ -161,7 +184,7 @@ class Supervisor:
         """The zygote when it has imported everything; another one, bare, where that started threads."""
         role = zygote.role
         try:
-            report = zygote.answer(_START_SECONDS)
+            report = zygote.report(_START_SECONDS)
         except Closed:
             self.fault = (
                 self.fault
@@ -170,7 +193,7 @@ class Supervisor:
             configuration["bare"] = True
             zygote.end()
             zygote = self._start(role, configuration, bodies)
-            zygote.answer(_START_SECONDS)
+            zygote.report(_START_SECONDS)
             return zygote
         if report["error"]:
             self.fault = self.fault or report["error"]
@@ -182,7 +205,7 @@ class Supervisor:
             configuration["bare"] = True
             zygote.end()
             zygote = self._start(role, configuration, bodies)
-            report = zygote.answer(_START_SECONDS)
+            report = zygote.report(_START_SECONDS)
         return zygote
 
     def work(self) -> None:
@@ -236,9 +259,8 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     limits.hide()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDINGS:
         signal.signal(number, _end)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor = Supervisor(client)
     try:
         supervisor.configure()
@@ -251,7 +273,7 @@ def main() -> None:
             client.send({"broken": f"{type(problem).__name__}: {problem}"})
         raise
     finally:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in _ENDINGS:
             signal.signal(number, signal.SIG_IGN)
         supervisor.end()
 

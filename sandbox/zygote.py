@@ -3,6 +3,9 @@
 Two kinds. The candidate's has imported the seed's candidate preload and nothing else: it never saw evaluator,
 data or job. The evaluator's has imported evaluate.py. It answers the supervisor's requests one by one: fork,
 reap.
+
+A fork shares its parent's memory until either writes to it, and in Python merely looking at an object writes. So
+what a child does before the program's first line is what a job costs: it is done in the zygote where it can be.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import contextlib
 import fcntl
 import gc
 import importlib
+import marshal
 import os
 import random
-import resource
 import signal
+import socket
+import struct
 import sys
 import traceback
 import types
@@ -23,66 +28,84 @@ from typing import Any
 from . import limits
 from .candidate import serve
 from .evaluator import Evaluator
-from .frames import Channel, Closed, Pipes, unpack_files
+from .frames import Channel, unpack_files
 
 
 def main(role: str, descriptor: int) -> None:
     """Prepare as the supervisor says, report, and then fork on request until it goes."""
     limits.die_with_parent(os.getppid())
-    control = Channel.of(descriptor)
+    # Out of the way of the numbers that the children's channels have.
+    control = Channel.of(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 16))
+    os.close(descriptor)
     configuration, body, _ = control.receive()
     path = [str(entry) for entry in configuration["path"]]
     sys.path[:] = [*path, *(entry for entry in sys.path[1:] if entry not in path)]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if role == "evaluator":
         zygote: _Zygote = _EvaluatorZygote(control, configuration)
     else:
         zygote = _CandidateZygote(control, configuration)
     error = zygote.prepare(body)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     gc.collect()
     gc.freeze()
     control.send({"error": error, "threads": limits.threads()})
-    with contextlib.suppress(Closed):
-        zygote.work()
+    zygote.work()
     os._exit(0)
 
 
 _SPARE_PROCESSES = 1000
+_MOST_REQUEST = 65536
+_ANCILLARY = socket.CMSG_SPACE(4 * struct.calcsize("i"))
+_ANSWER = struct.Struct("!qq")
+_MOST_DESCRIPTORS = 65536
+_FIRST = 3
+"""The descriptor of a child's first channel; the second comes behind it."""
 
 
 class _Zygote:
-    """What both kinds do; `_child` is what a job's process does, and never returns to here."""
+    """What both kinds do; `child` is what a job's process does, on `channels`."""
+
+    channel_count = 1
 
     def __init__(self, control: Channel, configuration: dict[str, Any]) -> None:
         self.control = control
         self.pid = os.getpid()
         self.configuration = configuration
         self.limits: dict[str, Any] = configuration["limits"]
+        self.channels = [_reserve(_FIRST + index) for index in range(self.channel_count)]
         self.most_bytes = int(self.limits["memory_mb"]) * limits.MEGABYTE
 
     def prepare(self, body: bytes | bytearray) -> str | None:
         raise NotImplementedError
 
-    def child(self, request: dict[str, Any], descriptors: list[int]) -> None:
+    def child(self, request: Any, descriptors: list[int]) -> None:
         raise NotImplementedError
 
     def work(self) -> None:
+        """Answer ("fork", anything for the child) with its number and ("reap", number) with status and peak memory.
+
+        Requests are small and come one at a time, so each comes whole. They are marshalled: JSON takes more code.
+        """
+        control = self.control.sock
         while True:
-            request, _, descriptors = self.control.receive(most_descriptors=4)
-            if request["ask"] == "fork":
+            data, ancillary, _, _ = control.recvmsg(_MOST_REQUEST, _ANCILLARY)
+            if not data:
+                return
+            what, request = marshal.loads(data)
+            if what == "fork":
+                descriptors = memoryview(ancillary[0][2]).cast("i").tolist()
                 pid = os.fork()
                 if pid == 0:
                     self._be_child(request, descriptors)
                 for one in descriptors:
                     os.close(one)
-                self.control.send({"pid": pid})
+                control.sendall(_ANSWER.pack(pid, 0))
             else:
-                _, status, usage = os.wait4(request["pid"], 0)
-                # Kilobytes, but bytes on macOS.
-                peak = usage.ru_maxrss / (1024 if limits.LINUX else limits.MEGABYTE)
-                self.control.send({"status": status, "peak_mb": peak})
+                _, status, usage = os.wait4(request, 0)
+                control.sendall(_ANSWER.pack(status, usage.ru_maxrss))
 
-    def _be_child(self, request: dict[str, Any], descriptors: list[int]) -> None:
+    def _be_child(self, request: Any, descriptors: list[int]) -> None:
         code = 1
         try:
             os.setsid()
@@ -98,33 +121,37 @@ class _Zygote:
 class _CandidateZygote(_Zygote):
     def prepare(self, body: bytes | bytearray) -> str | None:
         self._support = unpack_files(self.configuration["support"], body)
-        # Programs share this user with whatever else it runs, which comes and goes; the supervisor counts exactly.
-        self._most_processes = limits.tasks_of_user() + _SPARE_PROCESSES if limits.LINUX else None
-        if self.configuration["bare"]:
-            return None
-        return _import_all(self.configuration["preload"])
+        error = None if self.configuration["bare"] else _import_all(self.configuration["preload"])
+        limits.confine(self.limits)
+        self._cpu_seconds = int(self.limits["seconds"] * max(1, self.limits["cpus"])) + 2
+        if limits.LINUX and not self.configuration["own_users"]:
+            # Programs share this user with whatever else it runs, which comes and goes; the supervisor counts exactly.
+            limits.bound_processes(limits.tasks_of_user() + _SPARE_PROCESSES)
+        return error
 
-    def child(self, request: dict[str, Any], descriptors: list[int]) -> None:
+    def child(self, request: Any, descriptors: list[int]) -> None:
         """Descriptors: the channel to the evaluator, output, and a file with the program's files."""
+        folder, user = request
         channel, output, program = descriptors
-        names, body = Pipes(program, -1).receive()
-        (channel,) = _keep_only(output, channel)
-        user = request["user"]
-        limits.confine(self.limits, self._most_processes if user is None else int(self.limits["processes"]))
-        limits.invite_the_oom_killer()
+        files = marshal.loads(os.read(program, os.fstat(program).st_size))
+        _keep_only(output, [channel])
+        limits.confine_child(self._cpu_seconds)
         if user is not None:
+            limits.bound_processes(int(self.limits["processes"]))
             limits.become(user, user)
         limits.die_with_parent(self.pid)
-        folder = str(request["folder"])
         os.umask(0o077)
         os.mkdir(folder, 0o700)
         os.chdir(folder)
-        write_files(folder, {**self._support, **unpack_files(names, body)})
+        write_files(folder, self._support)
+        write_files(folder, files)
         _settle(folder)
-        serve(Channel.of(channel), folder, self.configuration["entry"], self.most_bytes)
+        serve(self.channels[0], folder, self.configuration["entry"], self.most_bytes)
 
 
 class _EvaluatorZygote(_Zygote):
+    channel_count = 2
+
     def prepare(self, body: bytes | bytearray) -> str | None:
         settings = self.configuration
         if settings["user"] is not None:
@@ -154,14 +181,13 @@ class _EvaluatorZygote(_Zygote):
                 )
         return error
 
-    def child(self, request: dict[str, Any], descriptors: list[int]) -> None:
+    def child(self, request: Any, descriptors: list[int]) -> None:
         """Descriptors: the channel to the supervisor, output, and the channel to the candidate."""
         control, output, candidate = descriptors
-        control, candidate = _keep_only(output, control, candidate)
-        limits.hide()
+        _keep_only(output, [control, candidate])
         limits.die_with_parent(self.pid)
-        _reseed(request["job"]["seed"])
-        self._evaluator.serve(Channel.of(control), Channel.of(candidate), request["job"], self.most_bytes)
+        _reseed(request["seed"])
+        self._evaluator.serve(self.channels[0], self.channels[1], request, self.most_bytes)
         # The supervisor ends this process; what it registered for its exit doesn't run.
         signal.pause()
 
@@ -176,28 +202,34 @@ def write_files(folder: str, files: dict[str, bytes]) -> None:
             file.write(content)
 
 
-def _keep_only(output: int, *others: int) -> list[int]:
-    """Standard output and error become `output`, the others 3 and up; everything else that is open gets closed."""
-    numbers = range(3, 3 + len(others))
-    # First out of the way: the numbers that they came by may be among those they go to.
-    output, *away = (fcntl.fcntl(one, fcntl.F_DUPFD, 3 + len(others)) for one in (output, *others))
-    for number, one in zip(numbers, away, strict=True):
-        os.dup2(one, number, inheritable=False)
+def _reserve(number: int) -> Channel:
+    """A channel on this descriptor, whose other side is closed until a child puts its own in this one's place."""
+    ours, theirs = socket.socketpair()
+    # Moved out of the way first: one of the two may have come by this very number.
+    away = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 16)
+    ours.close()
+    theirs.close()
+    os.dup2(away, number, inheritable=False)
+    os.close(away)
+    return Channel.of(number)
+
+
+def _keep_only(output: int, channels: list[int]) -> None:
+    """Standard output and error become `output`, the channels 3 and up; everything else that is open gets closed."""
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.closerange(3 + len(others), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return list(numbers)
+    # Descriptors came by numbers behind these, which are taken in the zygote.
+    for index, channel in enumerate(channels):
+        os.dup2(channel, _FIRST + index, inheritable=False)
+    os.closerange(_FIRST + len(channels), _MOST_DESCRIPTORS)
 
 
 def _settle(folder: str) -> None:
     """Make this process look like one that was started for the program alone."""
-    os.environ.update(HOME=folder, TMPDIR=folder)
+    os.environ["HOME"] = os.environ["TMPDIR"] = folder
     sys.path.insert(0, folder)
     sys.argv = [""]
     sys.modules["__main__"] = types.ModuleType("__main__")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     _reseed(0)
 
 
