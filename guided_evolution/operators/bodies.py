@@ -79,6 +79,7 @@ class _Line:
     movable: bool
     ends: bool
     words: str
+    sum: str
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def _read(node: Statement, reader: Reader, is_first: bool) -> _Line:
         not fixed and not text,
         any(isinstance(part, _ENDS) for part in parts),
         words,
+        _sum(node),
     )
 
 
@@ -217,7 +219,7 @@ def _duplications(lines: Sequence[_Line], index: int, reader: Reader, scope: _Sc
         return
     assert line.lines is not None
     text = reader.code(line.lines)
-    yield Change(((line.lines[1], line.lines[1], text),), f"repeat {line.words!r}")
+    yield Change(((line.lines[1], line.lines[1], text),), f"repeat {line.words!r}", 0.5)
     for at in range(index + 1, min(index + _FARTHEST, len(lines))):
         other = lines[at]
         if other.ends or other.lines is None:
@@ -260,10 +262,33 @@ def _bound_in(lines: Sequence[_Line]) -> set[str]:
 
 
 def _meets(line: _Line, passed: Sequence[_Line]) -> bool:
-    """Whether the order counts: one writes what another reads or writes."""
-    reads = {name for one in passed for name in one.facts.reads}
-    writes = {name for one in passed for name in one.facts.writes}
-    return bool(line.facts.writes & (reads | writes) or line.facts.reads & writes)
+    """Whether the order counts: one writes what another reads or writes, and they aren't terms of one sum."""
+    for one in passed:
+        shared = (
+            line.facts.writes & (one.facts.reads | one.facts.writes) | line.facts.reads & one.facts.writes
+        )
+        if shared - ({line.sum} if line.sum and line.sum == one.sum else set()):
+            return True
+    return False
+
+
+def _sum(node: cst.CSTNode) -> str:
+    """The name to which a statement adds, or from which it takes away, what doesn't depend on it; else nothing."""
+    part = node.body[0] if isinstance(node, cst.SimpleStatementLine) and len(node.body) == 1 else None
+    if isinstance(part, cst.AugAssign) and isinstance(part.operator, cst.AddAssign | cst.SubtractAssign):
+        target, term = part.target, part.value
+    elif (
+        isinstance(part, cst.Assign)
+        and len(part.targets) == 1
+        and isinstance(part.value, cst.BinaryOperation)
+    ):
+        target, term = part.targets[0].target, part.value.right
+        same = isinstance(target, cst.Name) and target.deep_equals(part.value.left)
+        if not same or not isinstance(part.value.operator, cst.Add | cst.Subtract):
+            return ""
+    else:
+        return ""
+    return target.value if isinstance(target, cst.Name) and target.value not in _facts(term).reads else ""
 
 
 def _has_end(node: cst.CSTNode) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 
 from guided_evolution.edit import Edit, FrozenRules
@@ -11,12 +12,14 @@ from guided_evolution.errors import EditRejected
 from guided_evolution.genome import Gene, Genome
 from guided_evolution.operators.sites import Change, Number, merged, places
 
-STEPS = ((0.02, 3), (0.08, 3), (0.3, 3), (1.0, 1))
+STEPS = ((0.03, 2), (0.1, 3), (0.3, 3), (1.0, 2))
 """Spread of the logarithm of a change, and how often it is drawn: small steps climb, large ones leave a hill."""
 
 _ALONE, _SEVERAL = 0.65, 3
 _SIGN = 0.03
 _DIGITS = 5
+_MOVED = 0.4
+_FLOAT = re.compile(r"-?\d*\.\d*(?:[eE][-+]?\d+)?")
 _TRIES = 8
 _BASES: dict[str, Callable[[int], str]] = {"0x": hex, "0o": oct, "0b": bin}
 
@@ -36,7 +39,9 @@ class ConstantOperator:
         chosen = [first, *self._others(first, found, rng)]
         chosen.sort(key=lambda one: (one[0].path, one[0].start + one[1].start))
         spread = rng.choices([step for step, _ in STEPS], weights=[often for _, often in STEPS])[0]
-        return merged([(gene, _changed(number, spread, rng)) for gene, number in chosen])
+        return merged(
+            [(gene, _changed(number, spread, _scale(gene, number, found), rng)) for gene, number in chosen]
+        )
 
     def _others(
         self, first: tuple[Gene, Number], found: list[tuple[Gene, Number]], rng: random.Random
@@ -51,9 +56,32 @@ class ConstantOperator:
         return rng.sample(pool, min(len(pool), rng.randint(1, _SEVERAL - 1)))
 
 
-def _changed(number: Number, spread: float, rng: random.Random) -> Change:
-    new = changed_number(number.text, spread, rng)
+def _scale(gene: Gene, number: Number, found: list[tuple[Gene, Number]]) -> float:
+    """The largest of the numbers that stand in one list with this one, 0 for one that stands alone."""
+    if not number.group:
+        return 0.0
+    near = (one.text for other, one in found if other is gene and one.group == number.group)
+    sizes = [abs(float(text)) for text in near if _FLOAT.fullmatch(text)]
+    return max(sizes, default=0.0)
+
+
+def _changed(number: Number, spread: float, scale: float, rng: random.Random) -> Change:
+    moved = scale > 0 and _FLOAT.fullmatch(number.text) is not None and rng.random() < _MOVED
+    new = (
+        moved_number(number.text, spread * scale, rng) if moved else changed_number(number.text, spread, rng)
+    )
     return Change(((number.start, number.end, new),), f"{number.text} -> {new}")
+
+
+def moved_number(text: str, step: float, rng: random.Random) -> str:
+    """The float literal `text` plus about `step`: a point of a curve moves by the curve's size, not by its own."""
+    value = float(text)
+    for _ in range(_TRIES):
+        new = _written(value + rng.gauss(0.0, step))
+        if float(new) != value:
+            return new
+        step *= 2
+    return changed_number(text, 1.0, rng)
 
 
 def changed_number(text: str, spread: float, rng: random.Random) -> str:
