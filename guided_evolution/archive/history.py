@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select
 
+from guided_evolution.archive import completions
 from guided_evolution.archive.evaluations import COUNTED
-from guided_evolution.archive.tables import Evaluation, Proposal
+from guided_evolution.archive.tables import Evaluation, Program, Proposal
 
 _evaluation = Evaluation.__table__  # type: ignore[attr-defined]
+_program = Program.__table__  # type: ignore[attr-defined]
 _proposal = Proposal.__table__  # type: ignore[attr-defined]
 
 _FINAL = ("scored", "failed")
@@ -75,6 +77,13 @@ def verdicts(connection: Connection, program_ids: Sequence[int]) -> dict[int, Ve
         row.program_id: Verdict(row.metrics, row.feedback or "", row.kind, row.error or "")
         for row in connection.execute(statement.order_by(_evaluation.c.id))
     }
+
+
+def exchange(connection: Connection, program_id: int) -> list[completions.Stored]:
+    """Every call of a model that was made for a program, in order; empty where no model made it."""
+    statement = select(_program.c.proposal_id).where(_program.c.id == program_id)
+    proposal_id = connection.execute(statement).scalar()
+    return [] if proposal_id is None else completions.of_proposal(connection, proposal_id)
 
 
 def _outcomes(which: ColumnElement[bool]) -> Any:

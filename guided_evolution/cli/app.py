@@ -265,6 +265,9 @@ def show(
     program: Annotated[str, typer.Argument(help="A program's number, `best` or `seed`.")],
     run: InRun = None,
     source: Annotated[bool, typer.Option("--source", help="Print the source and nothing else.")] = False,
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="Print what the model was asked and answered, and nothing else.")
+    ] = False,
     json: Json = False,
     archive: Archive = None,
     settings: Settings = None,
@@ -272,7 +275,8 @@ def show(
     """Show a program: its scores, where it came from, its source."""
     from guided_evolution.cli import programs
 
-    programs.show(place(context, archive, settings), program, run, source_only=source, as_json=json)
+    where = place(context, archive, settings)
+    programs.show(where, program, run, source_only=source, prompt_only=prompt, as_json=json)
 
 
 @app.command(rich_help_panel=FINDINGS)
@@ -432,6 +436,53 @@ def worker(
             log_format=log_format,
         )
     )
+
+
+@app.command(rich_help_panel=RUNS)
+def compare(
+    context: typer.Context,
+    seeds_named: Annotated[
+        list[str], typer.Argument(metavar="SEED...", help="Built-in seeds' names or seeds' folders.")
+    ],
+    arms: Annotated[
+        str,
+        typer.Option(
+            metavar="ARMS",
+            help="Strategies, the first against each other one; with settings: evolve:selection=spea2:islands=3.",
+        ),
+    ] = "evolve,best-of-n,random-walk,hill-climb",
+    seeds: Annotated[
+        int, typer.Option(metavar="N", help="Runs of each arm, each with another random seed.")
+    ] = 10,
+    evaluations: Annotated[
+        int | None, typer.Option(metavar="N", help="Budget of every run. By default 300.")
+    ] = None,
+    confirmations: Annotated[
+        int, typer.Option(metavar="N", help="Held-out evaluations of each run's winner.")
+    ] = 3,
+    slots: Slots = None,
+    rng_seed: Annotated[
+        int | None, typer.Option(metavar="N", help="The first of the random seeds. By default 0.")
+    ] = None,
+    sandbox: SandboxKind = None,
+    json: Json = False,
+    archive: Archive = None,
+    settings: Settings = None,
+) -> None:
+    """Search in several ways on the same budget, confirm each winner, and say which way is better, if any."""
+    from guided_evolution.cli import compare as comparing
+
+    flags = {"evaluations": evaluations, "slots": slots, "rng_seed": rng_seed, "sandbox": sandbox}
+    code = comparing.run(
+        place(context, archive, settings),
+        seeds_named,
+        arms=arms,
+        repetitions=seeds,
+        confirmations=confirmations,
+        flags=flags,
+        as_json=json,
+    )
+    raise typer.Exit(code)
 
 
 @app.command(rich_help_panel=CARE)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
-from guided_evolution.archive import lineage, programs, reading, runs
-from guided_evolution.cli import report
+from guided_evolution.archive import completions, history, lineage, programs, reading, runs
+from guided_evolution.cli import exchange, report
 from guided_evolution.cli.opening import Named, find_program, opened
 from guided_evolution.cli.options import Place
 from guided_evolution.cli.output import console, pairs, print_json, table
@@ -23,18 +24,30 @@ from guided_evolution.seed import Objective, Seed
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def show(place: Place, name: str, run_name: str | None, *, source_only: bool, as_json: bool) -> None:
+def show(
+    place: Place,
+    name: str,
+    run_name: str | None,
+    *,
+    source_only: bool,
+    prompt_only: bool = False,
+    as_json: bool,
+) -> None:
     """Print a program with all that is known of it."""
     with opened(place) as archive, archive.read() as connection:
         named = find_program(connection, name, run_name)
         program = reading.program(connection, named.program_id)
         genome = Genome.split(programs.sources(connection, named.program_id))
         seed = runs.seed_of(connection, named.run)
+        calls = history.exchange(connection, named.program_id)
     if as_json:
-        print_json(_show_document(named, program, genome, seed))
+        print_json(_show_document(named, program, genome, seed) | {"calls": exchange.document(calls)})
+        return
+    if prompt_only:
+        exchange.print_whole(calls)
         return
     if not source_only:
-        _print_record(named, program, genome, seed)
+        _print_record(named, program, genome, seed, calls)
         console().print()
     _print_source(genome)
 
@@ -87,7 +100,13 @@ def _show_document(
     }
 
 
-def _print_record(named: Named, program: reading.StoredProgram, genome: Genome, seed: Seed) -> None:
+def _print_record(
+    named: Named,
+    program: reading.StoredProgram,
+    genome: Genome,
+    seed: Seed,
+    calls: Sequence[completions.Stored],
+) -> None:
     out = console()
     out.print(
         Text.assemble(
@@ -101,6 +120,8 @@ def _print_record(named: Named, program: reading.StoredProgram, genome: Genome, 
     parents = ", ".join(f"{one.program_id} ({one.role})" for one in program.parents)
     made_from = f" from {parents}" if parents else ""
     rows.add_row("made by", f"{program.operator}{made_from}: {one_line(program.summary)}")
+    for heading, said in exchange.rows(calls):
+        rows.add_row(heading, said)
     rows.add_row("children", str(program.children))
     if program.score is not None:
         _add_score(rows, program.score, "score")
