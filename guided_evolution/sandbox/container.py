@@ -95,7 +95,7 @@ class Container:
         evaluator and for values on their way. The supervisor watches the program's own share.
         """
         with self.engine.answering("tell a container's memory"):
-            used = _in_use(self.engine.api.stats(self.id, stream=False, one_shot=True)["memory_stats"])
+            used = in_use(self.engine.api.stats(self.id, stream=False, one_shot=True)["memory_stats"])
         most = min(start_memory(limits), used + 2 * (limits.memory_mb << 20) + (_SLACK_MB << 20))
         with self.engine.answering("lower a container's limit on memory"):
             self.engine.api.update_container(self.id, mem_limit=most, memswap_limit=most)
@@ -235,7 +235,7 @@ def start_memory(limits: Limits) -> int:
     return (2 * limits.memory_mb + PRELOAD_MB) << 20
 
 
-def _in_use(stats: Mapping[str, Any]) -> int:
+def in_use(stats: Mapping[str, Any]) -> int:
     """Bytes that a container really needs: its page cache can be had back at any time."""
     details = stats.get("stats", {})
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
