@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, insert, select, update
 
 from guided_evolution.archive.clock import now
 from guided_evolution.archive.tables import Completion, Proposal, Spending
@@ -155,6 +155,9 @@ def extend(connection: Connection, completion_id: int, more: Amount) -> None:
             requests=_completion.c.requests + more.calls,
             reserved_cost=_completion.c.reserved_cost + more.cost,
             reserved_tokens=_completion.c.reserved_tokens + more.tokens,
+            cost=case(
+                (_completion.c.state == "lost", _completion.c.cost + more.cost), else_=_completion.c.cost
+            ),
         )
         .returning(_completion.c.run_id, _completion.c.state)
     ).one()

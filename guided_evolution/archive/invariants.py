@@ -26,6 +26,17 @@ _RUN = {
     "evaluations in an unknown state": """
         SELECT id FROM evaluation WHERE run_id = :run
         AND state NOT IN ('pending', 'running', 'scored', 'failed', 'lost')""",
+    "model calls in an unknown state": """
+        SELECT id FROM completion WHERE run_id = :run AND state NOT IN ('open', 'answered', 'failed', 'lost')""",
+    "runs whose ledger isn't the sum of their model calls": """
+        SELECT s.run_id FROM spending s WHERE s.run_id = :run AND (
+            abs(s.cost - (SELECT coalesce(sum(cost), 0) FROM completion c
+                WHERE c.run_id = :run AND c.state != 'open')) > 0.000001
+            OR abs(s.reserved_cost - (SELECT coalesce(sum(reserved_cost), 0) FROM completion c
+                WHERE c.run_id = :run AND c.state = 'open')) > 0.000001
+            OR s.reserved_tokens != (SELECT coalesce(sum(reserved_tokens), 0) FROM completion c
+                WHERE c.run_id = :run AND c.state = 'open')
+            OR s.calls != (SELECT coalesce(sum(requests), 0) FROM completion c WHERE c.run_id = :run))""",
     "running rows that nobody has claimed": """
         SELECT id FROM evaluation WHERE run_id = :run AND state = 'running' AND (claim IS NULL OR worker_id IS NULL)
         UNION ALL

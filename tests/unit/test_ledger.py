@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from guided_evolution.archive import completions, open_archive
+from guided_evolution.archive import completions, invariants, open_archive
 from guided_evolution.archive.completions import Amount
 from guided_evolution.ensemble import Ensemble
 from guided_evolution.errors import BudgetExhausted, ModelUnavailable
@@ -192,6 +193,12 @@ def test_the_sum_is_always_that_of_the_rows(run: ModelRun) -> None:
     rows = [row for call in calls for row in run.rows(call)]
     assert run.spent().settled.cost == pytest.approx(sum(row.reply.cost or 0 for row in rows))
     assert run.spent().settled.calls == server.count
+    with run.archive.write() as connection:
+        assert list(invariants.of_run(connection, run.run.id)) == []
+        connection.execute(text("UPDATE spending SET cost = cost + 0.01"))
+        assert [one.what for one in invariants.of_run(connection, run.run.id)] == [
+            "runs whose ledger isn't the sum of their model calls"
+        ]
 
 
 def test_two_processes_share_one_cap(run: ModelRun) -> None:
