@@ -23,6 +23,7 @@ from guided_evolution.seed import Seed
 PICTURES_A_SECOND = 4
 SECONDS_A_LINE = 5.0
 FRONT_ROWS = 6
+_ROOM_FOR_CTRL_C = 2  # what the terminal echoes must not wrap, else rich erases one line too few
 WIDE = 110
 """Columns from which the front stands beside the best instead of below it."""
 
@@ -146,7 +147,7 @@ class Picture:
             self._latest,
             self._seed,
             self._budget,
-            width=self._console.width,
+            width=self._console.width - _ROOM_FOR_CTRL_C,
             seconds=self._latest.seconds + passed,
             note="confirming the best" if self._latest.state == "finished" else self._note,
         )

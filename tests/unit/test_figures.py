@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guided_evolution.figures import better, change, one_line, shown, visible
+from guided_evolution.figures import better, change, gist, one_line, shown, visible
 from guided_evolution.seed import Objective
 
 
@@ -64,3 +64,38 @@ def test_visible_text_can_be_printed(text: str) -> None:
     made = visible(text)
     assert all(one.isprintable() or one in "\n\t" for one in made)
     made.encode()
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/tmp/x/evaluate.py", line 4, in evaluate
+    raise ValueError("no data\\nat all")
+           ^^^^^^^^^^
+  File "/tmp/x/helper.py", line 12, in load
+    return 1 / 0
+ValueError: no data
+at all
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TRACEBACK, "ValueError: no data at all (helper.py, line 12)"),
+        (
+            '  File "program.py", line 2, in solve\n    return 1/0\nZeroDivisionError: x\n',
+            "ZeroDivisionError: x (program.py, line 2)",
+        ),
+        ("evaluate.py can't be imported: boom\n" + TRACEBACK, "evaluate.py can't be imported: boom"),
+        ("not done within 1 s", "not done within 1 s"),
+        ("", ""),
+        ("Traceback (most recent call last):\n  cut off here", "Traceback (most recent call last):"),
+    ],
+)
+def test_the_gist_of_an_error_is_one_line(error: str, expected: str) -> None:
+    assert gist(error) == expected
+
+
+@given(st.text())
+def test_a_gist_is_always_one_printable_line(error: str) -> None:
+    assert "\n" not in gist(error)
+    assert len(gist(error)) <= 600
