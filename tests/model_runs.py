@@ -34,9 +34,9 @@ SEED = Seed(
 class ModelRun:
     """One run in an archive of its own; closes what it opened."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.path = folder / "run.db"
-        self.archive: Archive = open_archive(str(self.path), create=not self.path.exists())
+        self.archive: Archive = open_archive(url or str(self.path), create=True)
         with self.archive.write() as connection:
             self.run = runs.create(
                 connection, SEED, settings={}, rng_seed=1, evaluation_seed=2, sandbox="process"

@@ -22,6 +22,7 @@ from guided_evolution.models import Reply
 from guided_evolution.prices import Limits, Price
 from tests.model_runs import ASK, QUICK, ModelRun
 from tests.model_server import Drop, Hang, ModelServer, Status, Text
+from tests.services import PostgreSQL
 
 DOLLAR = Price(1.0, 10.0, 0.1, "settings")
 """A million prompt tokens for one dollar, a million reply tokens for ten."""
@@ -199,6 +200,30 @@ def test_the_sum_is_always_that_of_the_rows(run: ModelRun) -> None:
         assert [one.what for one in invariants.of_run(connection, run.run.id)] == [
             "runs whose ledger isn't the sum of their model calls"
         ]
+
+
+def test_on_postgresql_the_cap_holds_between_connections(tmp_path: Path, postgres: PostgreSQL) -> None:
+    run = ModelRun(tmp_path, postgres.new_database())
+    ledgers = [Ledger(run.archive, run.run.id, Limits(calls=25)) for _ in range(4)]
+    calls = [wanted(run) for _ in range(40)]
+
+    def take(number: int) -> bool:
+        try:
+            ticket = ledgers[number % 4].begin(calls[number])
+        except BudgetExhausted:
+            return False
+        ledgers[number % 4].settle(ticket, "answered", Reply("x\0", "m", cost=0.5), {}, 7)
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(40))) == 25
+    assert run.spent().settled == Amount(12.5, 175, 25)
+    with run.archive.read() as connection:
+        assert list(invariants.of_run(connection, run.run.id)) == []
+        stored = completions.answered(connection, calls[0].call)
+    assert stored is not None
+    assert stored.text == "x\N{REPLACEMENT CHARACTER}"
+    run.close()
 
 
 def test_two_processes_share_one_cap(run: ModelRun) -> None:
