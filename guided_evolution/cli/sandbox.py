@@ -7,6 +7,7 @@ from pathlib import Path
 
 from guided_evolution.cli.options import Place
 from guided_evolution.cli.output import console, print_json, table
+from guided_evolution.cli.shell import run_shell
 from guided_evolution.sandbox import container, images
 from guided_evolution.sandbox.engine import Engine
 from guided_evolution.seed import Seed, load_seed
@@ -85,7 +86,7 @@ def shell(place: Place, seed_name: str) -> int:
     engine = Engine.connect()
     image = _image(engine, place, seed)
     try:
-        return container.shell(engine, image, seed.limits)
+        return run_shell(engine, image, seed.limits)
     finally:
         engine.close()
 

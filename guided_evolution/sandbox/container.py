@@ -7,7 +7,7 @@ import json
 import random
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -247,8 +247,21 @@ def most_processes(limits: Limits) -> int:
     return limits.processes + _OWN_PROCESSES
 
 
+def create_shell(engine: Engine, image: Image, limits: Limits) -> str:
+    """A container, not started, for a shell on a terminal: behind the same walls, as the first of its users."""
+    more = {"entrypoint": ["/bin/sh"], "tty": True, "working_dir": WORK}
+    return _create(
+        engine, image, limits, (), (), lambda users: {**more, "user": f"{users.first}:{users.first}"}
+    )[0]
+
+
 def _create(
-    engine: Engine, image: Image, limits: Limits, command: Sequence[str], gpus: tuple[str, ...]
+    engine: Engine,
+    image: Image,
+    limits: Limits,
+    command: Sequence[str],
+    gpus: tuple[str, ...],
+    more: Callable[[Users], Mapping[str, Any]] = lambda _users: {},
 ) -> tuple[str, Users]:
     labels = {
         f"{LABEL}role": "slot",
@@ -265,6 +278,7 @@ def _create(
                 stdin_open=True,
                 hostname="sandbox",
                 host_config=_host_config(engine, limits, gpus),
+                **more(users),
             )["Id"]
         # Two workers may have chosen the same range at the same moment: the container with the lower number keeps it.
         same = [one["Id"] for one in engine.labelled({"role": "slot", "users": str(users.block)})]
@@ -370,8 +384,3 @@ def slots(engine: Engine) -> list[Slot]:
         said = f"{owner.pid} on {owner.host}" if owner else "unknown"
         found.append(Slot(one["Id"], one["ImageID"], one["State"], said))
     return found
-
-
-def shell(engine: Engine, image: Image, limits: Limits) -> int:
-    """Give the terminal a shell behind the walls that candidates have, as one of their users; returns its exit code."""
-    raise NotImplementedError
