@@ -93,7 +93,7 @@ class Genome:
 
     def sources(self, path: str) -> list[str]:
         """The sources of a file's genes in order; joined they are its text."""
-        return [gene.source for gene in self.genes if gene.path == path]
+        return [gene.source for gene in self.genes_of(path)]
 
     def gene(self, name: str) -> Gene:
         """The gene of that name. Raises KeyError for one that isn't there."""

@@ -107,20 +107,40 @@ def pieces_of(text: str, *, is_first: bool = True) -> tuple[Piece, ...] | None:
         return None
     lines = lines_of(text)
     found: list[Piece] = []
-    for first, last in _cuts(tree.body, lines):
-        piece = _piece("".join(lines[first:last]), is_first and not found)
+    cuts = list(_cuts(tree.body, lines))
+    for first, last in cuts:
+        own = tree if len(cuts) == 1 else None
+        piece = _piece(_Lines("".join(lines[first:last]), is_first and not found, own))
         if (
             piece is None
         ):  # no file is known whose pieces don't parse on their own; should one come, it is one piece
-            whole = _piece(text, is_first)
+            whole = _piece(_Lines(text, is_first, tree))
             return None if whole is None else (whole,)
         found.append(piece)
     return tuple(found)
 
 
+class _Lines:
+    """A piece's source as a key, with its tree where somebody parsed it already."""
+
+    __slots__ = ("key", "tree")
+
+    def __init__(self, source: str, is_first: bool, tree: ast.Module | None) -> None:
+        self.key = (source, is_first)
+        self.tree = tree
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Lines) and self.key == other.key
+
+
 @lru_cache(maxsize=4096)
-def _piece(source: str, is_first: bool) -> Piece | None:
-    tree = parse(source)
+def _piece(of: _Lines) -> Piece | None:
+    source, is_first = of.key
+    tree = of.tree if of.tree is not None else parse(source)
+    of.tree = None  # the cache keeps the key, and a tree is large
     if tree is None:
         return None
     lines = lines_of(source)
@@ -146,7 +166,7 @@ def _piece(source: str, is_first: bool) -> Piece | None:
         {
             scope + ("." if scope else "") + called: how
             for scope, body in _scopes(tree.body, "")
-            for called, how in signatures(body).items()
+            for called, how in signatures(body, may_yield="yield" in source).items()
         },
         declared,
         stored,

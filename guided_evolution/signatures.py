@@ -37,12 +37,15 @@ class Signature:
         return words + "".join(f", @{one}" for one in self.decorators)
 
 
-def signatures(body: list[ast.stmt]) -> dict[str, Signature]:
-    """How each name that the statements of one scope bind can be called, as far as definitions and assignments tell."""
+def signatures(body: list[ast.stmt], *, may_yield: bool = True) -> dict[str, Signature]:
+    """How each name that the statements of one scope bind can be called, as far as definitions and assignments tell.
+
+    `may_yield` is False where the source doesn't even hold the word, which saves a search.
+    """
     found: dict[str, Signature] = {}
     for statement in _all_statements(body):
         if isinstance(statement, Definition):
-            found[statement.name] = _of_definition(statement)
+            found[statement.name] = _of_definition(statement, may_yield)
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             value = statement.value
@@ -67,7 +70,7 @@ def _all_statements(body: list[ast.stmt]) -> list[ast.stmt]:
     return found
 
 
-def _of_definition(node: Definition) -> Signature:
+def _of_definition(node: Definition, may_yield: bool) -> Signature:
     decorators = []
     for one in node.decorator_list:
         called = one.func if isinstance(one, ast.Call) else one
@@ -78,7 +81,7 @@ def _of_definition(node: Definition) -> Signature:
         made = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
         return Signature("class", _parameters(made[-1].args) if made else (), decorators=tuple(decorators))
     kind = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    return Signature(kind, _parameters(node.args), _yields(node), tuple(decorators))
+    return Signature(kind, _parameters(node.args), may_yield and _yields(node), tuple(decorators))
 
 
 def _parameters(spec: ast.arguments) -> tuple[str, ...]:
