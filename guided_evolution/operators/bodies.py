@@ -319,10 +319,46 @@ def _facts(node: cst.CSTNode) -> Facts:
 
 
 def _note(node: cst.CSTNode, facts: Facts) -> None:
-    if isinstance(node, cst.Name):
-        facts.reads.add(node.value)
-    elif isinstance(node, cst.Attribute):
-        _note(node.value, facts)
+    kind = type(node)  # isinstance is slow here: LibCST's nodes are abstract classes
+    if kind is cst.Name:
+        facts.reads.add(node.value)  # type: ignore[attr-defined]
+    elif kind is cst.Attribute:
+        _note(node.value, facts)  # type: ignore[attr-defined]
+    elif kind in _BINDING:
+        _note_binding(node, facts)
+    elif kind is cst.Arg:
+        _note(node.value, facts)  # type: ignore[attr-defined]
+    elif kind is cst.Param or kind is cst.Annotation:
+        for child in node.children:
+            if type(child) is not cst.Name:
+                _note(child, facts)
+    elif kind not in _SILENT:
+        if kind is cst.Expr and type(node.value) is cst.Call:  # type: ignore[attr-defined]
+            facts.changes |= _facts(node.value).reads  # type: ignore[attr-defined]  # it may change what it is given
+        for child in node.children:
+            _note(child, facts)
+
+
+_BINDING = {
+    *(cst.AssignTarget, cst.AnnAssign, cst.AugAssign, cst.NamedExpr, cst.For, cst.CompFor),
+    *(cst.AsName, cst.ImportAlias, cst.FunctionDef, cst.ClassDef),
+}
+_SILENT = {
+    *(cst.SimpleWhitespace, cst.TrailingWhitespace, cst.EmptyLine, cst.ParenthesizedWhitespace, cst.Newline),
+    *(cst.Comma, cst.Integer, cst.Float, cst.SimpleString, cst.LeftParen, cst.RightParen, cst.Semicolon),
+}
+
+
+def _note_binding(node: cst.CSTNode, facts: Facts) -> None:
+    if isinstance(node, cst.AsName):
+        _note_target(node.name, facts)
+    elif isinstance(node, cst.ImportAlias):
+        facts.binds.add(_imported(node))
+    elif isinstance(node, cst.FunctionDef | cst.ClassDef):
+        facts.binds.add(node.name.value)
+        inner = _facts(node.body)
+        facts.reads |= inner.reads
+        facts.changes |= inner.changes
     elif isinstance(
         node, cst.AssignTarget | cst.AnnAssign | cst.AugAssign | cst.NamedExpr | cst.For | cst.CompFor
     ):
@@ -333,26 +369,6 @@ def _note(node: cst.CSTNode, facts: Facts) -> None:
         for child in node.children:
             if child is not node.target:
                 _note(child, facts)
-    elif isinstance(node, cst.AsName):
-        _note_target(node.name, facts)
-    elif isinstance(node, cst.ImportAlias):
-        facts.binds.add(_imported(node))
-    elif isinstance(node, cst.FunctionDef | cst.ClassDef):
-        facts.binds.add(node.name.value)
-        inner = _facts(node.body)
-        facts.reads |= inner.reads
-        facts.changes |= inner.changes
-    elif isinstance(node, cst.Arg):
-        _note(node.value, facts)
-    elif isinstance(node, cst.Param | cst.Annotation):
-        for child in node.children:
-            if not isinstance(child, cst.Name):
-                _note(child, facts)
-    else:
-        if isinstance(node, cst.Expr) and isinstance(node.value, cst.Call):
-            facts.changes |= _facts(node.value).reads  # whatever it is given may be another afterwards
-        for child in node.children:
-            _note(child, facts)
 
 
 def _imported(node: cst.ImportAlias) -> str:

@@ -14,6 +14,8 @@ from guided_evolution.errors import EditRejected
 from guided_evolution.evolvable import evolvable_genes, evolvable_spans, segments
 from guided_evolution.genome import Genome
 
+pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning")  # of the programs that are read here
+
 FREE = FrozenRules()
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from guided_evolution.genome import Genome, gene_diff, gene_hash, parse, unified_diff
 from guided_evolution.layout import Layout, layout_of
 
+pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning")  # of the programs that are read here
+
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 
 
