@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from guided_evolution.archive import Archive, open_archive, programs
 from guided_evolution.budget import Budget
 from guided_evolution.front import Member
+from guided_evolution.model_choice import choose_model_run
 from guided_evolution.progress import Watcher, nobody
 from guided_evolution.results import Results, read_results
+from guided_evolution.sandbox.choice import choose
 from guided_evolution.search_plan import search_plan
 from guided_evolution.seed import Seed, load_seed
-from guided_evolution.session import Finished, Plan, start_run
+from guided_evolution.session import Finished, Plan, quiet, start_run
 from guided_evolution.settings import load_settings
 
 
@@ -76,7 +78,18 @@ def evolve(
     islands: int | None = None,
     migration: str | None = None,
     operators: Mapping[str, float] | None = None,
+    model: str | Sequence[str] | None = None,
+    base_url: str | None = None,
+    models_file: str | os.PathLike[str] | None = None,
+    max_cost: float | None = None,
+    max_tokens: int | None = None,
+    max_calls: int | None = None,
+    no_cap: bool | None = None,
+    calls: int | None = None,
+    prompts: str | os.PathLike[str] | None = None,
+    sandbox: str | None = None,
     watch: Watcher = nobody,
+    notice: Callable[[str], None] = quiet,
 ) -> Result:
     """Evolve a seed until its budget ends; everything is kept in the archive.
 
@@ -97,6 +110,15 @@ def evolve(
         islands: islands at most; they are spawned when the search stalls.
         migration: who sends migrants to whom: ``"ring"``, ``"full"``, ``"broadcast"``, ``"lattice"``, ``"torus"``.
         operators: share of proposals by operator.
+        model: models to ask, as ``"openai/gpt-5-mini"`` or ``"openai/gpt-5=3"`` with a weight.
+        base_url: address of an OpenAI-compatible server.
+        models_file: a TOML file with models and their settings.
+        max_cost, max_tokens, max_calls: what model calls may come to, in US dollars, tokens and requests; `no_cap` says
+            that no bound is wanted.
+        calls: model calls in flight at once.
+        prompts: a folder of templates that take the place of ours.
+        sandbox: ``"process"``, ``"docker"`` or ``"auto"``, which takes Docker where a model writes programs.
+        notice: told what the user should know of the models.
         watch: called with a snapshot of the run whenever something is finished; it must be quick.
 
     Raises:
@@ -118,6 +140,16 @@ def evolve(
             "islands": islands,
             "migration": migration,
             "operators": operators,
+            "model": (model,) if isinstance(model, str) else model,
+            "base_url": base_url,
+            "models_file": models_file,
+            "max_cost": max_cost,
+            "max_tokens": max_tokens,
+            "max_calls": max_calls,
+            "no_cap": no_cap,
+            "calls": calls,
+            "prompts": prompts,
+            "sandbox": sandbox,
         }
     )
     loaded = seed if isinstance(seed, Seed) else load_seed(os.fspath(seed))
@@ -128,11 +160,23 @@ def evolve(
         settings.population,
         tuple(settings.operators.items()),
         search=search_plan(settings),
+        model_run=choose_model_run(settings, notice),
     )
-    opened = open_archive(settings.archive, create=True)
+    asks = plan.model_run is not None
+    opener = choose(
+        settings.sandbox, model_writes=asks, base_image=settings.base_image, wheels=settings.wheels
+    )
+    opened = open_archive(settings.archive, create=True, durable=asks)
     try:
         finished = start_run(
-            opened, loaded, plan, rng_seed=settings.rng_seed, command="evolve()", watch=watch
+            opened,
+            loaded,
+            plan,
+            rng_seed=settings.rng_seed,
+            opener=opener,
+            command="evolve()",
+            watch=watch,
+            notice=notice,
         )
         return _result(opened, finished)
     finally:

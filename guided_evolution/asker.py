@@ -11,11 +11,14 @@ from guided_evolution.context import RunContext
 from guided_evolution.edit import apply_edit
 from guided_evolution.errors import EditRejected
 from guided_evolution.genome import Genome
-from guided_evolution.model_settings import ModelSpec
+from guided_evolution.model_settings import ModelSpec, eligible
 from guided_evolution.models import Call, Model, Reply
 from guided_evolution.operators.asking import ModelOperator, Question, again
 from guided_evolution.prompts import Prompts
 from guided_evolution.replies import idea_of, read_reply
+
+_MENDABLE = ("empty", "tool_calls")
+"""How an answer can end without text and yet be worth asking again for."""
 
 
 class Asker:
@@ -58,7 +61,7 @@ class Asker:
         try:
             return _child(run, base, reply, question)
         except EditRejected as rejected:
-            if reply.error is not None:  # nothing was said that could be mended
+            if reply.error is not None and reply.finish_reason not in _MENDABLE:
                 raise
             messages = again(question, reply.text, rejected, self._prompts)
         second = self._model.complete(
@@ -75,10 +78,10 @@ class Asker:
 
     def _notation(self, rng: random.Random, purpose: str) -> str | None:
         """What the model writes best that `complete` will choose, given an equal `rng`."""
-        eligible = [one for one in self._specs if one.group == purpose] or list(self._specs)
-        if not eligible:
+        able = eligible(self._specs, purpose)
+        if not able:
             return None
-        return rng.choices(eligible, weights=[one.weight for one in eligible])[0].notation
+        return rng.choices(able, weights=[one.weight for one in able])[0].notation
 
 
 def _rng(run: RunContext, claimed: Claimed, purpose: str) -> random.Random:
@@ -87,14 +90,8 @@ def _rng(run: RunContext, claimed: Claimed, purpose: str) -> random.Random:
 
 def _child(run: RunContext, base: Genome, reply: Reply, question: Question) -> tuple[Genome, str]:
     if reply.error is not None and not reply.text.strip():
-        kind = (
-            reply.finish_reason
-            if reply.finish_reason in ("content_filter", "context", "timeout")
-            else "no-reply"
-        )
+        kind = reply.finish_reason if reply.finish_reason not in (None, "error", "stop") else "no-reply"
         raise EditRejected(kind.replace("_", "-"), reply.error)
-    if not reply.text.strip() and reply.finish_reason == "tool_calls":
-        raise EditRejected("tool-calls", "the reply calls a tool, and there is none; answer in text")
     edit = read_reply(
         reply.text,
         base,

@@ -7,12 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from guided_evolution.errors import SettingsError
-from guided_evolution.model_plan import plan_models
 from guided_evolution.model_run import DEFAULT_CALLS, ModelRun
 from guided_evolution.model_settings import choose_models
-from guided_evolution.preflight import look_at
 from guided_evolution.prices import Limits, estimate
-from guided_evolution.prompts import read_templates
 from guided_evolution.settings import Settings
 
 REPLY_TOKENS = 1500
@@ -43,6 +40,11 @@ def choose_model_run(settings: Settings, notice: Callable[[str], None]) -> Model
                     f"{name.replace('_', '-')} is given and no model; name one, as in `--model openai/gpt-5-mini`"
                 )
         return None
+    # Late: runs without a model start without all this.
+    from guided_evolution.model_plan import plan_models
+    from guided_evolution.preflight import look_at
+    from guided_evolution.prompts import read_templates
+
     specs = choose_models(
         settings.model,
         base_url=settings.base_url,
@@ -67,6 +69,8 @@ def looked_at_again(asked: ModelRun, notice: Callable[[str], None]) -> ModelRun:
     """The same after another look at keys and addresses, as before a run is resumed; raises as `choose_model_run`."""
     if asked.replay is not None:
         return asked
+    from guided_evolution.preflight import look_at
+
     return replace(asked, models=look_at(asked.models, notice=notice))
 
 

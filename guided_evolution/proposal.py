@@ -1,20 +1,25 @@
-"""From a proposal's row to a program: claim, let an operator or a model edit, store what came of it. No sandbox here."""
+"""From a proposal's row to a program: claim, let an operator or a model edit, store the outcome. No sandbox here."""
 
 from __future__ import annotations
 
 import random
 import secrets
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from guided_evolution.archive import evaluations, programs, proposals, runs
-from guided_evolution.asker import Asker
 from guided_evolution.context import Contexts, RunContext
 from guided_evolution.edit import apply_edit
 from guided_evolution.errors import BudgetExhausted, EditRejected, WorldFailed
 from guided_evolution.genome import Genome, gene_hash
 from guided_evolution.operators import Operator
+
+if TYPE_CHECKING:
+    from guided_evolution.asker import (
+        Asker,
+    )  # brings all that reads replies, which runs without a model don't need
 
 SEED = "seed"
 """The operator of proposal 0: the seed program itself."""
@@ -47,7 +52,7 @@ class Proposer:
         self._asker = asker
 
     def propose(self, proposal_id: int, worker_id: int) -> int | None:
-        """Settle a pending proposal; returns the id of the evaluation that it calls for, if any.
+        """Settle a pending proposal; returns the id of the evaluation that it calls for, if any; 0 if it isn't pending.
 
         Raises:
             WorldFailed: no model answers; the proposal is pending again.
@@ -57,7 +62,7 @@ class Proposer:
             lambda connection: proposals.claim(connection, proposal_id, worker_id, token)
         )
         if claimed is None:
-            return None
+            return 0
         run = self._contexts.run(claimed.run_id)
         try:
             genome, summary = self._make(run, claimed)

@@ -120,7 +120,7 @@ class EmbeddedWorkers:
 
     def _handle_proposal(self, row_id: int, worker_id: int) -> None:
         evaluation_id = self._guarded(self._propose, row_id, worker_id)
-        if evaluation_id is not None:
+        if evaluation_id:
             self.send_evaluations([evaluation_id])
 
     def _handle_evaluation(self, row_id: int, worker_id: int) -> None:
