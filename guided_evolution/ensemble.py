@@ -16,7 +16,7 @@ from guided_evolution.errors import GuidedEvolutionError, ModelRefused, ModelUna
 from guided_evolution.ledger import Ledger, Ticket, Wanted
 from guided_evolution.model_client import Client, Request
 from guided_evolution.model_plan import ModelPlan
-from guided_evolution.model_settings import ModelSpec
+from guided_evolution.model_settings import ModelSpec, eligible
 from guided_evolution.models import Call, Message, Reply
 from guided_evolution.patience import Patience, patiently
 from guided_evolution.prices import Price
@@ -150,7 +150,7 @@ def _nobody(_said: str) -> None:
 class Ensemble:
     """A `Model` made of a run's models. Safe for many threads.
 
-    A model whose `group` is the name of a call's purpose answers only such calls, and they are asked of nobody else.
+    A model with a group answers only calls of the purpose of that name, and they are asked of nobody else.
     """
 
     def __init__(
@@ -210,33 +210,33 @@ class Ensemble:
             stored = completions.answered(connection, call)
         if stored is not None:
             return stored
-        eligible = self._eligible(call.purpose)
-        first = self._draw(eligible, rng)
+        able = self._eligible(call.purpose)
+        first = self._draw(able, rng)
         tried: list[Member] = []
         while True:
-            member = self._next(first, eligible, tried, rng)
+            member = self._next(first, able, tried, rng)
             tried.append(member)
             reply = self._ask(member, messages, call, temperature, max_tokens)
             if reply is not None:
                 return reply
 
     def _eligible(self, purpose: str) -> list[Member]:
-        own = [one for one in self._members if one.spec.group == purpose]
-        return own or self._members
+        names = {one.name for one in eligible([one.spec for one in self._members], purpose)}
+        return [one for one in self._members if one.spec.name in names]
 
     @staticmethod
     def _draw(members: Sequence[Member], rng: random.Random) -> Member:
         return rng.choices(members, weights=[one.spec.weight for one in members])[0]
 
     def _next(
-        self, first: Member, eligible: Sequence[Member], tried: Sequence[Member], rng: random.Random
+        self, first: Member, able: Sequence[Member], tried: Sequence[Member], rng: random.Random
     ) -> Member:
         """`first` while it lives, else another that does; raises when there is none."""
-        left = [one for one in eligible if one not in tried and not one.is_out(self._patience.recovery)]
+        left = [one for one in able if one not in tried and not one.is_out(self._patience.recovery)]
         if first in left:
             return first
         if not left:
-            raise self._all_dead(eligible)
+            raise self._all_dead(able)
         return self._draw(left, rng)
 
     @staticmethod

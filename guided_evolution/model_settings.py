@@ -5,7 +5,7 @@ The file, TOML; a table for each model, all keys but the name free to leave out:
     [[model]]
     name = "openai/gpt-5"             # as litellm knows it: PROVIDER/NAME
     weight = 3                        # share of the calls of its group
-    group = "strong"                  # a name by which a purpose can ask for some of the models
+    group = "repair"                  # a purpose (an operator's name), asked of this group and of nobody else
     base_url = "https://host/v1"      # an OpenAI-compatible server, Ollama or vLLM
     api_key_env = "HOST_API_KEY"      # the environment variable that holds the key; never the key itself
     reasoning_effort = "low"          # sent where the model takes one
@@ -96,6 +96,12 @@ class ModelSpec:
     def from_json(cls, stored: Mapping[str, Any]) -> ModelSpec:
         """What `to_json` wrote."""
         return cls(**stored)
+
+
+def eligible(specs: Sequence[ModelSpec], purpose: str) -> list[ModelSpec]:
+    """The models that a call of this purpose goes to: the group of its name, else those without a group, else all."""
+    own = [one for one in specs if one.group == purpose]
+    return own or [one for one in specs if one.group is None] or list(specs)
 
 
 def is_private(url: str) -> bool:
@@ -224,7 +230,7 @@ def _read_model(table: Table) -> ModelSpec:
     return ModelSpec(
         name=table.text("name", example='"openai/gpt-5"'),
         weight=weight,
-        group=_optional_text(table, "group", "strong"),
+        group=_optional_text(table, "group", "repair"),
         base_url=url,
         api_key_env=_variable(table),
         reasoning_effort=_optional_text(table, "reasoning_effort", "low"),
