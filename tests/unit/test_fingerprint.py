@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guided_evolution.genome import Genome, parse
@@ -279,11 +279,13 @@ def test_a_program_nested_too_deeply_still_has_a_print() -> None:
 
 
 @given(st.floats(), st.floats())
+@settings(deadline=None)
 def test_numbers_are_told_apart_to_the_last_bit(one: float, other: float) -> None:
     same = repr(one) == repr(other)
     assert (fingerprint(f"x = [{one!r}]\n") == fingerprint(f"x = [{other!r}]\n")) == same
 
 
 @given(st.text(), st.text())
+@settings(deadline=None)
 def test_strings_are_told_apart(one: str, other: str) -> None:
     assert (fingerprint(f"x = {one!a}\n") == fingerprint(f"x = {other!a}\n")) == (one == other)

@@ -165,6 +165,7 @@ def test_gene_hash_is_pinned() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["a.py", "b.py", "c.txt"]), st.binary(max_size=200), min_size=1))
+@settings(deadline=None)
 def test_any_bytes_come_back(files: dict[str, bytes]) -> None:
     one = Genome.split(files)
     assert one.join() == files
@@ -209,7 +210,7 @@ ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 
 @given(LINES, ENDS, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_lines_of_python_come_back(lines: list[str], newline: str, last: bool) -> None:
     text = newline.join(lines) + (newline if last else "")
     one = Genome.split({"program.py": text.encode()})
@@ -218,7 +219,7 @@ def test_lines_of_python_come_back(lines: list[str], newline: str, last: bool) -
 
 
 @given(LINES, LINES, ENDS, st.data())
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_a_child_read_in_part_is_as_one_read_whole(
     lines: list[str], new: list[str], newline: str, data: st.DataObject
 ) -> None:
