@@ -9,7 +9,7 @@ from guided_evolution.archive.proposals import Settled
 _FIRST_GUESS = 5.0
 """Seconds that a model may take, until it has answered."""
 
-_SPARE = 1.3
+_SPARE = 1.1
 """So many times the mean number of calls in flight, as they don't come evenly."""
 
 _SHORTEST = 0.001
