@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from bench import rate, slots, startup
+from bench import operators, rate, slots, startup
 from bench.figures import Figure, machine, table
 
-SUITES = (startup, rate, slots)
+SUITES = (startup, rate, slots, operators)
 
 
 def main() -> int:
