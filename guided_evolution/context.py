@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sqlalchemy import Connection
+
 from guided_evolution.archive import Archive, programs, runs
 from guided_evolution.edit import FrozenRules
 from guided_evolution.errors import WorkerRefuses
@@ -34,9 +36,11 @@ class Contexts:
         self.genome = lru_cache(maxsize=256)(self._genome)
 
     def _run(self, run_id: int) -> RunContext:
-        with self.archive.read() as connection:
+        def read(connection: Connection) -> tuple[runs.StoredRun, Seed]:
             run = runs.get(connection, run_id)
-            seed = runs.seed_of(connection, run)
+            return run, runs.seed_of(connection, run)
+
+        run, seed = self.archive.look(read)
         if seed.hash != run.seed_hash:
             raise WorkerRefuses(
                 f"run {run.name} has seed {run.seed_hash[:12]}, which is read here as {seed.hash[:12]}: "
@@ -48,5 +52,4 @@ class Contexts:
         )
 
     def _genome(self, program_id: int) -> Genome:
-        with self.archive.read() as connection:
-            return Genome.split(programs.sources(connection, program_id))
+        return Genome.split(self.archive.look(lambda connection: programs.sources(connection, program_id)))

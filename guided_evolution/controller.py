@@ -216,11 +216,9 @@ class Controller:
         self._send_pending()
 
     def _send_pending(self) -> None:
-        with self._archive.read() as connection:
-            evaluating = evaluations.pending_ids(connection, self._run.id)
-            proposing = proposals.pending_ids(connection, self._run.id)
-        self._dispatch.send_evaluations(evaluating)
-        self._dispatch.send_proposals(proposing)
+        look, run_id = self._archive.look, self._run.id
+        self._dispatch.send_evaluations(look(lambda connection: evaluations.pending_ids(connection, run_id)))
+        self._dispatch.send_proposals(look(lambda connection: proposals.pending_ids(connection, run_id)))
 
     def _prove_seed(self) -> None:
         """The seed program is scored before anything is made of it."""
@@ -234,8 +232,9 @@ class Controller:
                 raise SeedError(self._why_seed_failed())
 
     def _why_seed_failed(self) -> str:
-        with self._archive.read() as connection:
-            kind, error = evaluations.first_failure(connection, self._run.id)
+        kind, error = self._archive.look(
+            lambda connection: evaluations.first_failure(connection, self._run.id)
+        )
         return f"{why_failed(self._seed.name, kind, error)}; `guided-evolution check` with --debug shows all of it"
 
     # The loop
@@ -362,8 +361,7 @@ class Controller:
                 self._looked = clock
         if not ended:
             return
-        with self._archive.read() as connection:
-            settled = proposals.settled(connection, sorted(ended))
+        settled = self._archive.look(lambda connection: proposals.settled(connection, sorted(ended)))
         for one in settled:
             self._open.discard(one.proposal_id)
             self._count(one)
@@ -438,8 +436,7 @@ class Controller:
         if command == "stop":
             self._wish = "stopped by command"
         elif command == "fail":
-            with self._archive.read() as connection:
-                reason = runs.argument_of(connection, row_id).get("reason")
+            reason = self._archive.look(lambda connection: runs.argument_of(connection, row_id)).get("reason")
             self._dispatch.trouble = self._dispatch.trouble or WorldFailed(str(reason))
         elif command in ("pause", "resume"):
             self._paused = command == "pause"
@@ -494,9 +491,8 @@ class Controller:
         self._dispatch.reopen()
         self._dispatch.send_evaluations(ids)
         while self._wish is None and self._dispatch.trouble is None:
-            with self._archive.read() as connection:
-                if len(evaluations.final(connection, ids)) == len(ids):
-                    return
+            if len(self._archive.look(lambda connection: evaluations.final(connection, ids))) == len(ids):
+                return
             self._wait()
             self._keep_house()
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kombu.exceptions import ChannelError, OperationalError
+from sqlalchemy import Connection
 
 from guided_evolution.archive import Archive, evaluations, proposals, workers
 from guided_evolution.archive.notices import Listener
@@ -104,17 +105,18 @@ class RemoteDispatch:
 
     def tend(self) -> None:
         """Count the workers, and send again what has waited for long."""
-        with self._archive.read() as connection:
-            self._slots = workers.slots(connection)
-            waiting: dict[Queue, list[int]] = {
-                PROPOSE: proposals.pending_ids(connection, self._run_id),
-                EVALUATE: evaluations.pending_ids(connection, self._run_id),
-            }
+        self._slots, waiting = self._archive.look(self._waiting)
         still = {(queue, row_id) for queue, ids in waiting.items() for row_id in ids}
         self._sent = {key: sent for key, sent in self._sent.items() if key in still}
         for queue, ids in waiting.items():
             self._warn_of_absence(queue, ids)
             self._send(queue, self._overdue(queue, ids))
+
+    def _waiting(self, connection: Connection) -> tuple[dict[str, int], dict[Queue, list[int]]]:
+        return workers.slots(connection), {
+            PROPOSE: proposals.pending_ids(connection, self._run_id),
+            EVALUATE: evaluations.pending_ids(connection, self._run_id),
+        }
 
     def _overdue(self, queue: Queue, ids: Sequence[int]) -> list[int]:
         clock = time.monotonic()
@@ -173,8 +175,11 @@ class RemoteDispatch:
             )
 
     def _in_hand(self) -> int:
-        with self._archive.read() as connection:
-            return proposals.running(connection, self._run_id) + evaluations.running(connection, self._run_id)
+        return self._archive.look(
+            lambda connection: (
+                proposals.running(connection, self._run_id) + evaluations.running(connection, self._run_id)
+            )
+        )
 
     def _hear(self, proposal_id: int) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ EVALUATOR_FAULT = "evaluator-fault"
 """Kind of a failure that is the evaluator's; it stops the run."""
 
 _TRIES = 2
+
+_log = logging.getLogger(__name__)
 
 
 class SandboxPool:
@@ -82,8 +85,8 @@ class Evaluator:
         self._archive = contexts.archive
         self._pool = pool
 
-    def evaluate(self, evaluation_id: int, worker_id: int) -> None:
-        """Score a pending evaluation and store the result.
+    def evaluate(self, evaluation_id: int, worker_id: int) -> int | None:
+        """Score a pending evaluation and store the result; returns 0 if there was nothing to do.
 
         Raises:
             SandboxBroken: the sandbox doesn't work here; the evaluation is pending again.
@@ -96,14 +99,18 @@ class Evaluator:
 
         claimed, program = self._archive.transact(take)
         if claimed is None:
-            return
+            return 0
         run = self._contexts.run(claimed.run_id)
         try:
             result = self._run(run, program, claimed)
         except (SandboxBroken, WorkerRefuses):
             self._archive.transact(lambda connection: evaluations.give_back(connection, claimed))
             raise
-        self._archive.transact(lambda connection: evaluations.finish(connection, claimed, result))
+        kept = self._archive.transact(lambda connection: evaluations.finish(connection, claimed, result))
+        ids = {"run": claimed.run_id, "program": claimed.program_id, "evaluation": claimed.id}
+        said = result.state if kept else "too late: somebody else has this evaluation now"
+        _log.info(said, extra={**ids, "kind": result.kind, "seconds": round(result.seconds, 3)})
+        return None
 
     def _run(self, run: RunContext, program: Mapping[str, bytes], claimed: evaluations.Claimed) -> Result:
         seed = run.seed

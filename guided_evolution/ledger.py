@@ -159,8 +159,9 @@ class Ledger:
             tokens: used, or set aside where nobody knows; the cost is the reply's.
         """
         try:
-            with self._archive.write() as connection:
-                completions.finish(connection, ticket.id, state, reply, parameters, tokens)
+            self._archive.transact(
+                lambda connection: completions.finish(connection, ticket.id, state, reply, parameters, tokens)
+            )
         finally:
             with self._settled:
                 self._open -= 1

@@ -49,3 +49,6 @@ def write_to_stderr(how: Format) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("guided_evolution").setLevel(logging.INFO)
+    # A message that is given back, or can't be acknowledged for want of a broker, is nothing to write home about.
+    for name in ("celery.app.trace", "celery.worker.request", "kombu"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -27,6 +27,9 @@ from guided_evolution.version import __version__
 Work = Callable[[int, int], int | None]
 """Given the id of a row and of the worker; returns the id of the evaluation that it calls for, if any."""
 
+NOTHING = 0
+"""What a `Work` returns when somebody else has the row, or had it."""
+
 _HEARTBEAT_SECONDS = 5.0
 _RATE_SECONDS = 60.0
 _TROUBLES_IN_A_ROW = 5
@@ -139,7 +142,7 @@ class Station:
         except SandboxBroken as error:
             self._not_here(row_id, error, last=self._end)
         except ArchiveUnavailable as error:
-            self._end(error)
+            self._not_here(row_id, error, last=self._end)
         except GuidedEvolutionError as error:
             self._not_here(row_id, error, last=lambda error: self._fail_run(row_id, error))
         except Exception as error:  # noqa: BLE001 - a task has no caller; its run must learn of any error and end
@@ -147,6 +150,8 @@ class Station:
             wrapped = GuidedEvolutionError(f"internal error in a worker: {type(error).__name__}: {error}")
             self._not_here(row_id, wrapped, last=lambda error: self._fail_run(row_id, error))
         else:
+            if evaluation_id == NOTHING:
+                return
             with self._lock:
                 self._done += 1
                 self._troubles = 0

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, insert, select, update
 
 from guided_evolution.archive.clock import now
+from guided_evolution.archive.store import dialect_of
 from guided_evolution.archive.tables import Completion, Proposal, Spending
 from guided_evolution.models import Call, Message, Reply
 
@@ -77,9 +78,13 @@ _answered = {
     for which, condition in ((True, _OF_PROPOSAL), (False, _OF_RUN))
 }
 _insert = insert(_completion).values(created_at=now()).returning(_completion.c.id)
-_aside = select(
-    _completion.c.run_id, _completion.c.state, _completion.c.reserved_cost, _completion.c.reserved_tokens
-).where(_completion.c.id == bindparam("row"))
+_aside = (
+    select(
+        _completion.c.run_id, _completion.c.state, _completion.c.reserved_cost, _completion.c.reserved_tokens
+    )
+    .where(_completion.c.id == bindparam("row"))
+    .with_for_update()
+)
 _finish = (
     update(_completion)
     .where(_completion.c.id == bindparam("row"))
@@ -180,6 +185,8 @@ def finish(
         tokens: what it used or, where nobody knows, may have used; its cost is the reply's.
     """
     row: Row[Any] = connection.execute(_aside, {"row": completion_id}).one()
+    if row.state in ("answered", "failed"):  # the server died before it said that this was committed
+        return
     values = {
         "state": state,
         "model": reply.model,
@@ -240,9 +247,10 @@ def _add(
 
 def open_account(connection: Connection, run_id: int) -> None:
     """Make the run's row of sums if it has none; within a transaction for writing."""
-    if connection.execute(select(_spending.c.run_id).where(_spending.c.run_id == run_id)).scalar() is None:
-        zeros = {"cost": 0.0, "tokens": 0, "calls": 0, "reserved_cost": 0.0, "reserved_tokens": 0}
-        connection.execute(insert(_spending), {"run_id": run_id, **zeros})
+    zeros = {"cost": 0.0, "tokens": 0, "calls": 0, "reserved_cost": 0.0, "reserved_tokens": 0}
+    # Several workers may be the first at once.
+    statement = dialect_of(connection).insert(_spending).on_conflict_do_nothing(index_elements=["run_id"])
+    connection.execute(statement, {"run_id": run_id, **zeros})
 
 
 def spent(connection: Connection, run_id: int, *, for_update: bool = False) -> Spent:

@@ -85,10 +85,21 @@ class Archive:
         Raises:
             ArchiveUnavailable: as `write()`, or the server stays away for longer than `patience`.
         """
+        return self._again(self.write, work)
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, reading; done again if the server goes away in it. Raises as `transact`."""
+        return self._again(self.read, work)
+
+    def _again(
+        self,
+        way: Callable[[], contextlib.AbstractContextManager[Connection]],
+        work: Callable[[Connection], T],
+    ) -> T:
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                with self.write() as connection:
+                with way() as connection:
                     return work(connection)
             except ArchiveUnavailable:
                 if not self.on_server or time.monotonic() > deadline:
