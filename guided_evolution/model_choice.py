@@ -49,6 +49,7 @@ def choose_model_run(settings: Settings, notice: Callable[[str], None]) -> Model
         settings.model,
         base_url=settings.base_url,
         file=None if settings.models_file is None else Path(settings.models_file),
+        seconds=settings.call_timeout,
     )
     plan = plan_models(specs, limits_of(settings, Limits()), no_cap=settings.no_cap)
     return ModelRun(

@@ -62,6 +62,7 @@ class Settings:
         models_file: settings of models; without `model`, all of it is asked.
         max_cost: US dollars for model calls. max_tokens, max_calls: likewise. no_cap: none is wanted.
         calls: model calls in flight at once.
+        call_timeout: seconds for one request to a model, for those that the models file gives none.
         prompts: folder of templates that take the place of ours.
         prompt_tokens: most tokens of a prompt.
         manual_folder: where `--model manual` writes prompts and reads replies.
@@ -92,6 +93,7 @@ class Settings:
     max_calls: int | None = None
     no_cap: bool = False
     calls: int | None = None
+    call_timeout: float | None = None
     prompts: str | None = None
     prompt_tokens: int | None = None
     manual_folder: str = "prompts"
@@ -326,6 +328,7 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "broker": _text,
     **_WHOLE,
     "time": _time,
+    "call_timeout": _time,
     "target": _target,
     "sandbox": _sandbox,
     "strategy": _text,

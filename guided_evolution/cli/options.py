@@ -81,6 +81,14 @@ Calls = Annotated[
     int | None,
     typer.Option(metavar="N", help="Model calls in flight at once. By default 8.", rich_help_panel=_MODELS),
 ]
+CallTimeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Most time for one request to a model. By default 3m; 10m where it thinks long.",
+        rich_help_panel=_MODELS,
+    ),
+]
 Prompts = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Templates that take the place of ours.", rich_help_panel=_MODELS),
