@@ -15,7 +15,16 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from guided_evolution.archive import Archive, evaluations, history, leases, proposals, runs, workers
+from guided_evolution.archive import (
+    Archive,
+    completions,
+    evaluations,
+    history,
+    leases,
+    proposals,
+    runs,
+    workers,
+)
 from guided_evolution.archive.leases import Held
 from guided_evolution.budget import Budget, Spent, ending
 from guided_evolution.errors import GuidedEvolutionError, SeedError, WorldFailed
@@ -142,6 +151,7 @@ class Controller:
         self._trials = Trials()
         self._pace = Pace(search.calls)
         self._exhausted: str | None = None
+        self._asked = completions.Amount()
         self._wish: str | None = None
         self._paused = False
         self._ticked = time.monotonic()
@@ -414,6 +424,7 @@ class Controller:
             # Where we couldn't reach the archive, or slept, neither could others: let them show first that they live.
             self._heartbeats_count_from = clock + workers.DEAD_AFTER
         self._kept_house = clock
+        self._count_calls()
 
         def look(connection: Connection) -> tuple[list[int], list[int], list[tuple[int, str]]]:
             runs.set_active_seconds(connection, self._held, self._spent.seconds)
@@ -431,6 +442,11 @@ class Controller:
         if not self._paused and not self._closing:
             self._dispatch.tend()
         self._watch(self.progress())
+
+    def _count_calls(self) -> None:
+        if self._search.calls:
+            spent = self._archive.look(lambda connection: completions.spent(connection, self._run.id))
+            self._asked = spent.settled
 
     def _obey(self, command: str, row_id: int) -> None:
         if command == "stop":
@@ -470,6 +486,7 @@ class Controller:
             runs.set_state(connection, self._held, end.state, end.reason)
 
         self._archive.transact(write_down)
+        self._count_calls()
         self._watch(self.progress(end.state))
         if end.state == "failed":
             raise self._dispatch.trouble or WorldFailed(end.reason)
@@ -530,6 +547,9 @@ class Controller:
             failures=dict(self._failures),
             rejected=dict(self._rejected),
             per_second=(len(recent) - 1) / span if span > 0 else 0.0,
+            model_calls=self._asked.calls,
+            model_tokens=self._asked.tokens,
+            model_cost=self._asked.cost,
         )
 
     def _best(self) -> dict[str, Member | None]:

@@ -100,6 +100,7 @@ def line(progress: Progress, seed: Seed, budget: Budget) -> str:
     parts.append(f"front {len(progress.front)}")
     parts += [f"failed {counted(progress.failures)}"] if progress.failures else []
     parts += [f"rejected {counted(progress.rejected)}"] if progress.rejected else []
+    parts += [asked(progress)] if progress.model_calls else []
     parts += [left for left in [_left(progress, budget)] if left]
     return ("self-scored | " if seed.self_scored else "") + " | ".join(parts)
 
@@ -111,6 +112,13 @@ def _left(progress: Progress, budget: Budget) -> str:
     if budget.seconds is not None:
         left.append(duration(max(0.0, budget.seconds - progress.seconds)))
     return f"left {', '.join(left)}" if left else ""
+
+
+def asked(progress: Progress) -> str:
+    """What models came to: ``$0.12 for 34 model calls``."""
+    return (
+        f"${progress.model_cost:.4g} for {progress.model_calls} model calls, {progress.model_tokens:,} tokens"
+    )
 
 
 def counted(kinds: Mapping[str, int]) -> str:
@@ -219,6 +227,8 @@ def _counters(progress: Progress) -> Text:
         text.append(f"\nfailed    {counted(progress.failures)}")
     if progress.rejected:
         text.append(f"\nrejected  {counted(progress.rejected)}")
+    if progress.model_calls:
+        text.append(f"\nmodels    {asked(progress)}")
     return text
 
 

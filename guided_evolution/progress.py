@@ -17,6 +17,7 @@ class Progress:
         failures: failed evaluations by kind.
         rejected: rejected edits by kind; programs known already under ``known``.
         per_second: finished evaluations a second over the last seconds.
+        model_calls, model_tokens, model_cost: what models were asked so far, in requests, tokens and US dollars.
     """
 
     run_name: str
@@ -31,6 +32,9 @@ class Progress:
     failures: Mapping[str, int] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
     per_second: float = 0.0
+    model_calls: int = 0
+    model_tokens: int = 0
+    model_cost: float = 0.0
 
 
 Watcher = Callable[[Progress], None]

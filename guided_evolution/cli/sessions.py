@@ -15,7 +15,7 @@ from guided_evolution.cli.output import console
 from guided_evolution.cli.report import print_found
 from guided_evolution.cli.signals import Signals
 from guided_evolution.errors import GuidedEvolutionError, SettingsError, WorldFailed
-from guided_evolution.live import watching
+from guided_evolution.live import asked, watching
 from guided_evolution.model_choice import choose_model_run, estimate_of, limits_of, looked_at_again
 from guided_evolution.model_run import ModelRun
 from guided_evolution.progress import Progress, Watcher
@@ -233,6 +233,7 @@ def _print_end(archive: Archive, finished: Finished) -> None:
     run, progress, ending = finished.run, finished.progress, finished.ending
     failed = progress.evaluations - progress.scored
     counts = f"{progress.evaluations} evaluated, {failed} of them failed, in {duration(progress.seconds)}"
+    counts += f"; {asked(progress)}" if progress.model_calls else ""
     said = f"{ending.state}, {ending.reason}" if ending.state == "finished" else ending.reason
     with archive.read() as connection:
         results = read_results(connection, run)

@@ -132,6 +132,8 @@ def test_a_run_asks_keeps_every_exchange_and_ends_on_its_budget(archive: Archive
         asked = server.count
     assert finished.run.reason == "budget of 15 evaluations reached"
     assert rows(archive, COUNTED, run=finished.run.id) == [(15,)]
+    assert finished.progress.model_calls == asked
+    assert finished.progress.model_tokens == rows(archive, "SELECT tokens FROM spending")[0][0]
     kept = rows(archive, "SELECT purpose, turn, state, model, reply, cost FROM completion")
     assert len(kept) == asked == 14
     assert {one[:4] for one in kept} == {("mutate", 0, "answered", "openai/test")}
