@@ -573,11 +573,15 @@ def test_a_preload_that_is_missing_is_a_fault(opened: Opener) -> None:
 def test_an_error_says_where_in_the_program(opened: Opener) -> None:
     program = "def inner(a):\n    return a / 0\n\ndef solve():\n    return inner(1)\n"
     outcome = opened(seed_of()).run(job_of(program))
-    assert outcome.error == (
-        '  File "program.py", line 5, in solve\n    return inner(1)\n           ^^^^^^^^\n'
-        '  File "program.py", line 2, in inner\n    return a / 0\n           ~~^~~\n'
-        "ZeroDivisionError: division by zero\n"
-    )
+    # Which of them underline what differs from one Python to the next.
+    said = [line for line in str(outcome.error).splitlines() if line.strip(" ^~")]
+    assert said == [
+        '  File "program.py", line 5, in solve',
+        "    return inner(1)",
+        '  File "program.py", line 2, in inner',
+        "    return a / 0",
+        "ZeroDivisionError: division by zero",
+    ]
     broken = opened(seed_of()).run(job_of("import nowhere\n"))
     assert broken.kind == "load"
     assert str(broken.error).endswith("ModuleNotFoundError: No module named 'nowhere'\n")
