@@ -1,4 +1,4 @@
-"""One container for candidates: how it is walled in, the proof that the walls stand, and how leftovers are found."""
+"""One container for candidates: its users, its start, and how leftovers are found."""
 
 from __future__ import annotations
 
@@ -13,45 +13,18 @@ from typing import Any
 
 from guided_evolution.errors import SandboxBroken
 from guided_evolution.identity import Identity, is_dead, this_process
+from guided_evolution.sandbox.confinement import WORK, check_walls, host_config, start_memory
 from guided_evolution.sandbox.engine import LABEL, AttachedStream, Engine
+from guided_evolution.sandbox.gpus import free_cards
 from guided_evolution.sandbox.images import Image
 from guided_evolution.sandbox.patience import Patience
 from guided_evolution.seed import Limits
 
-WORK = "/work"
-"""The one folder, in memory, where jobs may write; /dev/shm is the other place."""
-
-EVALUATOR_GROUP = 64999
-"""Group that alone may read the evaluator's packages; the Dockerfile names it too."""
-
 START_SECONDS = 60.0
-PRELOAD_MB = 8192
-"""What importing a seed's packages may take; then the limit is lowered to what they did take."""
-
 _FIRST_USER, _USERS, _BLOCKS = 10_000, 64, 850
-_OWN_PROCESSES = 64
-_MOST_FILES = 20_000
 _SLACK_MB = 32
+_TRIES = 10
 _STALE_SECONDS = 600.0
-# Linux numbers capabilities: KILL 5, SETGID 6, SETUID 7.
-_CAPABILITIES = (1 << 5) | (1 << 6) | (1 << 7)
-_NO_SYSTEM_V = {
-    "kernel.shmmni": "0",
-    "kernel.msgmni": "0",
-    "kernel.sem": "0 0 0 0",
-    "fs.mqueue.queues_max": "0",
-}
-# Places that the engine mounts writable and that only root, without capabilities here, could write to; and devices.
-_ENGINE_MOUNTS = (
-    "/proc",
-    "/dev",
-    "/dev/pts",
-    "/dev/mqueue",
-    "/sys/fs/cgroup",
-    "/proc/keys",
-    "/proc/timer_list",
-)
-_ENGINE_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/run/.containerenv", "/run/secrets")
 
 
 @dataclass(frozen=True)
@@ -109,18 +82,15 @@ class Container:
         self.engine.remove(self.id)
 
 
-def start(
-    engine: Engine, image: Image, limits: Limits, command: Sequence[str] = (), gpus: tuple[str, ...] = ()
-) -> Container:
+def start(engine: Engine, image: Image, limits: Limits, command: Sequence[str] = ()) -> Container:
     """A new container whose first process becomes the runner once its walls are checked.
 
     Args:
         command: what its first process becomes instead: absolute path and arguments.
-        gpus: device ids of the graphics cards that it gets.
 
     Raises SandboxBroken: the engine doesn't do it, or a limit isn't in force.
     """
-    created, users = _create(engine, image, limits, command, gpus)
+    created, users = _create(engine, image, limits, command)
     stream: AttachedStream | None = None
     try:
         stream = engine.attach(created)
@@ -153,106 +123,14 @@ def sweep(engine: Engine) -> int:
     return swept
 
 
-def check_walls(report: Mapping[str, Any], limits: Limits) -> None:
-    """Compare what a container sees of its walls (sandbox/walls.py) with what was asked for.
-
-    Raises SandboxBroken, which names the gaps.
-    """
-    gaps = [said for said, stands in _walls(report, limits).items() if not stands]
-    if gaps:
-        raise SandboxBroken(f"this container engine leaves a candidate too much room: {'; '.join(gaps)}")
-
-
-def _walls(report: Mapping[str, Any], limits: Limits) -> dict[str, bool]:
-    status = report["status"]
-    memory, most = report["memory"], start_memory(limits)
-    processes = report["processes"]
-    return {
-        "it has more capabilities than asked for": not any(
-            int(status[name], 16) & ~_CAPABILITIES
-            for name in ("CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb")
-        ),
-        "no-new-privileges isn't set": status["NoNewPrivs"] == "1",
-        "no seccomp filter is set": status["Seccomp"] == "2",
-        "its root folder can be written": not report["root_writable"],
-        f"these can be written: {', '.join(_writable(report))}": not _writable(report),
-        "these folders of the host are mounted in it: " + ", ".join(_foreign(report)): not _foreign(report),
-        "the limit on memory isn't in force": memory is not None and memory <= most,
-        "swap is open to it": report["swap"] is not None and report["swap"] < 1 << 20,
-        "memory kills can't be counted": "oom_kill " in str(report["kills"]),
-        "the limit on processes isn't in force": processes is not None
-        and processes <= most_processes(limits),
-        "the limit on processors isn't in force": report["cpus"] is not None
-        and report["cpus"] <= limits.cpus + 0.01,
-        f"it has a network: {', '.join(report['interfaces'])}": set(report["interfaces"])
-        <= _QUIET_INTERFACES,
-        f"System V {', '.join(report['system_v'])} can be had": not report["system_v"],
-        "core dumps are on": report["core"] == 0,
-        "the limit on open files isn't in force": report["files"] <= _OPEN_FILES,
-    }
-
-
-_OPEN_FILES = 1024
-# Tunnels that the kernel shows in every new network namespace, down and without address.
-_QUIET_INTERFACES = {
-    "lo",
-    "tunl0",
-    "sit0",
-    "ip6tnl0",
-    "gre0",
-    "gretap0",
-    "erspan0",
-    "ip_vti0",
-    "ip6_vti0",
-    "ip6gre0",
-}
-
-
-def _writable(report: Mapping[str, Any]) -> list[str]:
-    fine = (WORK, "/dev/shm", *_ENGINE_MOUNTS)
-    return [place for place, _, writable, _ in report["mounts"] if writable and place not in fine]
-
-
-def _foreign(report: Mapping[str, Any]) -> list[str]:
-    """Mounts of a disk other than the image itself and the small files that every engine lays into /etc."""
-    ours = {"/", *_ENGINE_FILES}
-    virtual = {"proc", "tmpfs", "devpts", "sysfs", "cgroup", "cgroup2", "mqueue", "devtmpfs", "securityfs"}
-    return [
-        place
-        for place, kind, _, _ in report["mounts"]
-        if kind not in virtual and place not in ours and not _of_gpu(place)
-    ]
-
-
-def _of_gpu(place: str) -> bool:
-    """NVIDIA's hook mounts the driver's files, read-only, and its devices."""
-    name = place.rpartition("/")[2]
-    return "nvidia" in place or name.startswith(("libcuda", "libnv", "libEGL", "libGLES", "libGLX"))
-
-
-def start_memory(limits: Limits) -> int:
-    """Bytes that a container may use until its runner is ready."""
-    return (2 * limits.memory_mb + PRELOAD_MB) << 20
-
-
-def in_use(stats: Mapping[str, Any]) -> int:
-    """Bytes that a container really needs: its page cache can be had back at any time."""
-    details = stats.get("stats", {})
-    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
-    return max(0, int(stats["usage"]) - int(cache))
-
-
-def most_processes(limits: Limits) -> int:
-    """Processes and threads that a container may have: the candidate's, and those of runner and evaluator."""
-    return limits.processes + _OWN_PROCESSES
-
-
 def create_shell(engine: Engine, image: Image, limits: Limits) -> str:
     """A container, not started, for a shell on a terminal: behind the same walls, as the first of its users."""
-    more = {"entrypoint": ["/bin/sh"], "tty": True, "working_dir": WORK}
-    return _create(
-        engine, image, limits, (), (), lambda users: {**more, "user": f"{users.first}:{users.first}"}
-    )[0]
+
+    def on_terminal(users: Users) -> Mapping[str, Any]:
+        user = f"{users.first}:{users.first}"
+        return {"entrypoint": ["/bin/sh"], "tty": True, "working_dir": WORK, "user": user}
+
+    return _create(engine, image, limits, (), on_terminal)[0]
 
 
 def _create(
@@ -260,74 +138,52 @@ def _create(
     image: Image,
     limits: Limits,
     command: Sequence[str],
-    gpus: tuple[str, ...],
     more: Callable[[Users], Mapping[str, Any]] = lambda _users: {},
 ) -> tuple[str, Users]:
-    labels = {
-        f"{LABEL}role": "slot",
-        f"{LABEL}owner": json.dumps(asdict(this_process())),
-    }
-    for _ in range(20):
-        users = _free_users(engine)
+    """A container with users, and graphics cards, that no other one has at this time."""
+    for _ in range(_TRIES):
+        there = engine.labelled({"role": "slot"})
+        users = _free_users(_taken(there, "users"))
+        cards = free_cards(limits.gpus, _taken(there, "gpus")) if limits.gpus else ()
+        labels = {"role": "slot", "owner": json.dumps(asdict(this_process()))}
+        labels |= {"users": str(users.block), "gpus": ",".join(cards)}
         with engine.answering("create a container"):
             created: str = engine.api.create_container(
                 image.digest,
                 command=list(command),
-                labels={**labels, f"{LABEL}users": str(users.block)},
+                labels={f"{LABEL}{name}": value for name, value in labels.items()},
                 # Its input ends when we hang up, and with that its runner.
                 stdin_open=True,
                 hostname="sandbox",
-                host_config=_host_config(engine, limits, gpus),
+                host_config=host_config(engine.api, limits, cards),
                 **more(users),
             )["Id"]
-        # Two workers may have chosen the same range at the same moment: the container with the lower number keeps it.
-        same = [one["Id"] for one in engine.labelled({"role": "slot", "users": str(users.block)})]
-        if created == min(same, default=created):
+        # Another worker may have taken the same at the same moment. Then both see it, and both choose again.
+        others = [one for one in engine.labelled({"role": "slot"}) if one["Id"] != created]
+        if str(users.block) not in _taken(others, "users") and not {*cards} & _taken(others, "gpus"):
             return created, users
         engine.remove(created)
-    raise SandboxBroken("no range of user numbers is free; remove containers that other runs left")
+        time.sleep(random.SystemRandom().random())
+    raise SandboxBroken("other workers always take the users and graphics cards that were free a moment ago")
 
 
-def _free_users(engine: Engine) -> Users:
-    taken = {one["Labels"].get(f"{LABEL}users") for one in engine.labelled({"role": "slot"})}
+def _taken(containers: Sequence[Mapping[str, Any]], label: str) -> set[str]:
+    values = (one["Labels"].get(LABEL + label, "") for one in containers)
+    return {value for text in values for value in text.split(",") if value}
+
+
+def _free_users(taken: set[str]) -> Users:
     free = [block for block in range(_BLOCKS) if str(block) not in taken]
     if not free:
         raise SandboxBroken(f"{_BLOCKS} sandboxes run on this engine already, which is the most")
     return Users(random.SystemRandom().choice(free))
 
 
-def _host_config(engine: Engine, limits: Limits, gpus: tuple[str, ...]) -> Any:
-    from docker.types import DeviceRequest, LogConfig, Ulimit
-
-    size = f"size={limits.memory_mb}m,nr_inodes={_MOST_FILES}"
-    return engine.api.create_host_config(
-        network_mode="none",
-        read_only=True,
-        # Executable, because compilers of candidates load what they have just built.
-        tmpfs={WORK: f"rw,exec,nosuid,nodev,mode=1777,{size}"},
-        shm_size=limits.memory_mb << 20,
-        ipc_mode="private",
-        sysctls=_NO_SYSTEM_V,
-        cap_drop=["ALL"],
-        cap_add=["SETUID", "SETGID", "KILL"],
-        security_opt=["no-new-privileges"],
-        pids_limit=most_processes(limits),
-        mem_limit=start_memory(limits),
-        memswap_limit=start_memory(limits),
-        cpu_period=_CPU_PERIOD,
-        cpu_quota=_CPU_PERIOD * limits.cpus,
-        ulimits=[
-            Ulimit(name="core", soft=0, hard=0),
-            Ulimit(name="nofile", soft=_OPEN_FILES, hard=_OPEN_FILES),
-            Ulimit(name="memlock", soft=1 << 20, hard=1 << 20),
-        ],
-        # All data goes over the attached stream; a log would copy every byte of it to the host's disk.
-        log_config=LogConfig(type="none"),
-        device_requests=[DeviceRequest(device_ids=list(gpus), capabilities=[["gpu"]])] if gpus else None,
-    )
-
-
-_CPU_PERIOD = 50_000
+def in_use(stats: Mapping[str, Any]) -> int:
+    """Bytes that a container really needs: its page cache can be had back at any time."""
+    details = stats.get("stats", {})
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    return max(0, int(stats["usage"]) - int(cache))
 
 
 def _report(stream: AttachedStream) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from guided_evolution.errors import SandboxBroken
-from guided_evolution.sandbox import container, images
+from guided_evolution.sandbox import confinement, container, images
 from guided_evolution.sandbox.client import RunnerSandbox
 from guided_evolution.sandbox.container import Container
 from guided_evolution.sandbox.engine import Engine
@@ -63,12 +63,12 @@ def _connect(
     # The last user of the range is the evaluator's, the others are the programs'.
     evaluator = one.users.first + one.users.count - 1
     place = {
-        "root": container.WORK,
+        "root": confinement.WORK,
         "users": [one.users.first, one.users.count - 1],
-        "wipe": [container.WORK, "/dev/shm"],
+        "wipe": [confinement.WORK, "/dev/shm"],
         "kills": one.kills,
         "candidate": {"path": ["/opt/candidate"]},
-        "evaluator": {"path": ["/opt/evaluator"], "user": evaluator, "group": container.EVALUATOR_GROUP},
+        "evaluator": {"path": ["/opt/evaluator"], "user": evaluator, "group": confinement.EVALUATOR_GROUP},
     }
     return ContainerLink(one, seed.limits, unremoved), place
 

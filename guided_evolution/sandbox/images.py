@@ -214,6 +214,8 @@ def _build(
                     forcerm=True,
                     decode=True,
                     labels={f"{LABEL}image": seed_name},
+                    # With wheels at hand nothing has to be reached, so nothing can be.
+                    network_mode="none" if wanted.wheels else None,
                     buildargs={
                         "BASE": wanted.base,
                         "PIP_OPTIONS": "--no-index --find-links /wheels" if wanted.wheels else "",

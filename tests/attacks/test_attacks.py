@@ -36,7 +36,8 @@ def scores(most: float = HALF) -> Expected:
 
 
 def fails(*kinds: str) -> Expected:
-    return Expected(frozenset(kinds))
+    """A failure of these kinds; on a busy machine the time may be over before."""
+    return Expected(frozenset((*kinds, "timeout")))
 
 
 ENDINGS: dict[str, Expected] = {
@@ -131,7 +132,7 @@ def test_attack(sandbox: Sandbox, name: str) -> None:
 
 def check_ending(name: str, outcome: Outcome) -> None:
     """Fail unless this is an ending that the attack may have."""
-    endings = [ENDINGS[name]] if name in ENDINGS else [scores()] + ([EITHER[name]] if name in EITHER else [])
+    endings = [ENDINGS[name]] if name in ENDINGS else [scores(), EITHER.get(name, fails())]
     if outcome.state == "scored":
         assert outcome.score is not None
         assert any(one.most is not None and outcome.score.metrics["points"] <= one.most for one in endings), (

@@ -18,8 +18,10 @@ import pytest
 
 from guided_evolution.errors import SandboxBroken, SettingsError
 from guided_evolution.sandbox import container, images
-from guided_evolution.sandbox.container import Container, check_walls
+from guided_evolution.sandbox.confinement import EVALUATOR_GROUP, check_walls
+from guided_evolution.sandbox.container import Container
 from guided_evolution.sandbox.engine import Engine, NoEngine
+from guided_evolution.sandbox.gpus import choose_cards
 from guided_evolution.sandbox.images import Image
 from guided_evolution.sandbox.patience import Patience
 from guided_evolution.seed import Environment, Limits, Seed, load_seed
@@ -167,6 +169,13 @@ time.sleep(60)
     assert mine.id in names
 
 
+def test_graphics_cards_go_to_one_sandbox_at_a_time() -> None:
+    assert choose_cards(["a", "b", "c"], 1, {"a"}) == ("b",)
+    assert choose_cards(["a", "b", "c"], 2, {"b"}) == ("a", "c")
+    with pytest.raises(SandboxBroken, match=r"needs 2 of the 3 .* other sandboxes have 2; .* --slots 1"):
+        choose_cards(["a", "b", "c"], 2, {"a", "c", "elsewhere"})
+
+
 def test_equal_needs_share_an_image_and_other_needs_do_not(engine: Engine, image: Image) -> None:
     base = base_image(engine)
     assert images.ensure(engine, images.recipe(bare_seed(task="other"), base), "other", print) == image
@@ -214,7 +223,7 @@ def listed(user, group):
         os._exit(0)
     os.waitpid(child, 0)
 listed(20000, 20000)
-listed(20001, {container.EVALUATOR_GROUP})
+listed(20001, {EVALUATOR_GROUP})
 print(os.listdir("/opt/candidate"))
 """,
     )
