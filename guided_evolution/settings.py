@@ -56,7 +56,7 @@ class Settings:
         wheels: folder of wheels that it installs from, for machines without network.
         population: programs kept as parents, on each island.
         strategy, selection, islands, migration: see `SearchPlan`, which checks them.
-        operators: share of proposals by operator, not normalised; empty means equal shares.
+        operators: share of proposals by operator, not normalised; those that aren't named keep their usual share.
         model: models to ask, as "PROVIDER/NAME" or "PROVIDER/NAME=WEIGHT"; empty for a run without.
         base_url: address of an OpenAI-compatible server for those that the models file gives none.
         models_file: settings of models; without `model`, all of it is asked.
@@ -278,7 +278,7 @@ def _operators(value: object) -> dict[str, float]:
         checked[name] = _number(share, said)
         if checked[name] < 0:
             raise ValueError(f"gives {name} a share below 0")
-    if checked and not any(checked.values()):
+    if len(checked) == len(OPERATORS) and not any(checked.values()):
         raise ValueError("gives every operator the share 0")
     return checked
 

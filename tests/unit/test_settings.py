@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guided_evolution.errors import SettingsError
-from guided_evolution.settings import Settings, available_cpus, load_settings, parse_duration
+from guided_evolution.settings import OPERATORS, Settings, available_cpus, load_settings, parse_duration
 
 
 def complaint(
@@ -120,7 +120,11 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ),
         ("GUIDED_EVOLUTION_OPERATORS", "constant", "must give shares by operator"),
         ("GUIDED_EVOLUTION_OPERATORS", "constant=-1", "a share below 0"),
-        ("GUIDED_EVOLUTION_OPERATORS", "constant=0", "every operator the share 0"),
+        (
+            "GUIDED_EVOLUTION_OPERATORS",
+            ",".join(f"{one}=0" for one in OPERATORS),
+            "every operator the share 0",
+        ),
         (
             "GUIDED_EVOLUTION_SLOT",
             "1",
