@@ -15,10 +15,12 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from bench.figures import Figure, machine, table
 from guided_evolution.sandbox import Job, open_sandbox
 from guided_evolution.score import Score
 from guided_evolution.seed import Environment, Limits, Objective, Seed
 
+COMMAND = "python -m bench.runner"
 PROGRAM = b"""
 def solve():
     return [3.0, 0.5, 7.0]
@@ -87,21 +89,24 @@ def cost(preload: tuple[str, ...], count: int) -> list[float]:
     return [one - alone for one in found]
 
 
-def main() -> None:
-    """Measure and print a table."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    print(
-        f"{'preloaded':<12}{'median':>10}{'p95':>10}{'target':>10}   milliseconds over the evaluation, {count} jobs"
-    )
+def measure(count: int = 200) -> list[Figure]:
+    """The median and the 95th percentile for each of the preloads that are installed here."""
+    figures = []
     for name, target in TARGETS.items():
         preload = () if name == "plain" else (name,)
         if preload and importlib.util.find_spec(name) is None:
-            print(f"{name:<12}not installed here")
             continue
         found = sorted(cost(preload, count if name != "torch" else max(20, count // 4)))
-        print(
-            f"{name:<12}{statistics.median(found):>10.2f}{found[int(len(found) * 0.95)]:>10.2f}{target:>10.0f}"
-        )
+        what = f"runner, {name}, over the evaluation"
+        figures.append(Figure(f"{what}, median", statistics.median(found), "ms", COMMAND, high=target))
+        figures.append(Figure(f"{what}, 95th percentile", found[int(len(found) * 0.95)], "ms", COMMAND))
+    return figures
+
+
+def main() -> None:
+    """Measure and print a table."""
+    print(f"on {machine()}")
+    print(table(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 200)))
 
 
 if __name__ == "__main__":
