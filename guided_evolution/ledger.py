@@ -174,9 +174,9 @@ class Ledger:
         if limits.calls is not None and done.calls >= limits.calls:
             said = f"budget of {limits.calls} model calls reached"
         elif limits.tokens is not None and self._room_by(Limits(tokens=limits.tokens), wanted, spent):
-            said = f"budget of {limits.tokens:,} tokens reached: {done.tokens:,} used"
+            said = f"budget of {limits.tokens:,} tokens reached ({done.tokens:,} used)"
         else:
-            said = f"budget of ${limits.cost:g} reached: ${done.cost:.4g} spent"
+            said = f"budget of ${limits.cost:g} reached (${done.cost:.4g} spent)"
         if done.calls == 0:
             said += f", too little for one call of {wanted.model}"
         self.exhausted = said

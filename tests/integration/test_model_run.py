@@ -301,7 +301,7 @@ def test_a_replay_stops_at_the_first_prompt_that_differs_and_shows_it(archive: A
     ("limits", "words", "most_calls"),
     [
         (Limits(calls=5), "budget of 5 model calls reached", 5),
-        (Limits(tokens=12_000), r"budget of 12,000 tokens reached: [\d,]+ used", 40),
+        (Limits(tokens=12_000), r"budget of 12,000 tokens reached \([\d,]+ used\)", 40),
     ],
 )
 def test_at_a_cap_the_run_finishes_what_is_paid_for_and_stops_cleanly(
