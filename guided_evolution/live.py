@@ -115,10 +115,9 @@ def _left(progress: Progress, budget: Budget) -> str:
 
 
 def asked(progress: Progress) -> str:
-    """What models came to: ``$0.12 for 34 model calls``."""
-    return (
-        f"${progress.model_cost:.4g} for {progress.model_calls} model calls, {progress.model_tokens:,} tokens"
-    )
+    """What models came to: ``$0.12 for 34 model calls, 56,789 tokens``."""
+    calls = "1 model call" if progress.model_calls == 1 else f"{progress.model_calls} model calls"
+    return f"${progress.model_cost:.4g} for {calls}, {progress.model_tokens:,} tokens"
 
 
 def counted(kinds: Mapping[str, int]) -> str:

@@ -243,7 +243,7 @@ def test_a_hostile_program_cannot_speak_to_the_terminal(call: Call, small: Small
         (["evolve", "mnist1d", "--patience", "0"], "--patience 0: patience must be at least 1"),
         (["evolve", "mnist1d", "--slots", "0"], "--slots 0: slots must be at least 1"),
         (["evolve", "mnist1d", "--target", "accuracy"], "must be METRIC=VALUE"),
-        (["evolve", "mnist1d", "--operators", "constant=0"], "every operator the share 0"),
+        (["evolve", "mnist1d", "--operators", "constant=-1"], "a share below 0"),
         (["check", "mnist1d", "--repeat", "0"], "'--repeat'"),
         (["runs", "--archive", "."], "that is a folder; name a file"),
     ],
