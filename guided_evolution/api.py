@@ -15,6 +15,7 @@ from guided_evolution.results import Results, read_results
 from guided_evolution.sandbox.choice import choose
 from guided_evolution.search_plan import search_plan
 from guided_evolution.seed import Seed, load_seed
+from guided_evolution.seed_writer import is_hostile
 from guided_evolution.session import Finished, Plan, quiet, start_run
 from guided_evolution.settings import load_settings
 
@@ -163,8 +164,9 @@ def evolve(
         model_run=choose_model_run(settings, notice),
     )
     asks = plan.model_run is not None
+    hostile = not isinstance(seed, Seed) and is_hostile(os.fspath(seed))
     opener = choose(
-        settings.sandbox, model_writes=asks, base_image=settings.base_image, wheels=settings.wheels
+        settings.sandbox, model_writes=asks or hostile, base_image=settings.base_image, wheels=settings.wheels
     )
     opened = open_archive(settings.archive, create=True, durable=asks)
     try:

@@ -18,12 +18,16 @@ ORIGIN = ".guided-evolution.toml"
 
 @dataclass(frozen=True)
 class Origin:
-    """Run, program and score of a folder that `best --write` wrote, and the seed that the evaluator got there."""
+    """Run, program and score of a folder that `best --write` wrote, and the seed that the evaluator got there.
+
+    `hostile`: the program isn't to be run without walls, since a model had a hand in it, or its run took none.
+    """
 
     run: str
     program: int
     evaluation_seed: int
     metrics: Mapping[str, float]
+    hostile: bool = False
 
 
 def write_program(seed: Seed, program: Mapping[str, bytes], origin: Origin, folder: Path) -> list[Path]:
@@ -60,14 +64,22 @@ def read_origin(folder: Path) -> Origin | None:
     if not place.is_file():
         return None
     table = read_toml(place, SeedError)
-    table.only("run", "program", "evaluation_seed", "metrics")
+    table.only("run", "program", "evaluation_seed", "hostile", "metrics")
     found = table.table("metrics")
     return Origin(
         run=table.text("run", example='run = "calm-fjord"'),
         program=table.count("program", 0, 1, 2**63),
         evaluation_seed=table.count("evaluation_seed", 0, 0, 2**63),
         metrics={name: value for name in found.data if (value := found.number(name)) is not None},
+        hostile=table.flag("hostile") is True,
     )
+
+
+def is_hostile(name_or_folder: str) -> bool:
+    """Whether this names a folder with a program that isn't to be run without walls."""
+    folder = Path(name_or_folder)
+    origin = read_origin(folder) if folder.is_dir() else None
+    return origin is not None and origin.hostile
 
 
 def _beside(seed: Seed) -> dict[str, bytes]:
@@ -122,6 +134,7 @@ def _origin_text(origin: Origin) -> str:
         f"run = {_text(origin.run)}",
         f"program = {origin.program}",
         f"evaluation_seed = {origin.evaluation_seed}",
+        *(["hostile = true  # a model may have written it: it runs in Docker"] if origin.hostile else []),
         "",
         "[metrics]",
         *(f"{_text(name)} = {float(value)!r}" for name, value in origin.metrics.items()),

@@ -15,6 +15,7 @@ from guided_evolution.cli.output import console, print_json, table
 from guided_evolution.errors import BadInput
 from guided_evolution.figures import arrow, better, change, one_line, shown
 from guided_evolution.front import Member
+from guided_evolution.model_run import SETTINGS_KEY
 from guided_evolution.results import Results, read_results
 from guided_evolution.seed import Objective
 from guided_evolution.seed_writer import Origin, write_program
@@ -57,7 +58,9 @@ def best(
 
 
 def _write(results: Results, member: Member, files: dict[str, bytes], folder: Path) -> list[Path]:
-    origin = Origin(results.run.name, member.program_id, results.run.evaluation_seed, member.metrics)
+    run = results.run
+    hostile = run.settings.get(SETTINGS_KEY) is not None or run.sandbox.startswith("docker")
+    origin = Origin(run.name, member.program_id, run.evaluation_seed, member.metrics, hostile)
     return write_program(results.seed, files, origin, folder)
 
 

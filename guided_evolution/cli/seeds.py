@@ -17,7 +17,7 @@ from guided_evolution.evaluation import why_failed
 from guided_evolution.figures import arrow, shown, visible
 from guided_evolution.seed import Seed, load_seed
 from guided_evolution.seed_template import write_seed
-from guided_evolution.seed_writer import Origin, read_origin
+from guided_evolution.seed_writer import Origin, is_hostile, read_origin
 from guided_evolution.settings import load_settings
 
 
@@ -50,7 +50,7 @@ def check(
     """Evaluate a seed's program and print what came of it; returns the exit code."""
     settings = load_settings({"sandbox": sandbox_kind})
     seed = load_seed(name)
-    opener = sandbox_opener(settings, settings.sandbox, model_writes=False)
+    opener = sandbox_opener(settings, settings.sandbox, model_writes=is_hostile(name))
     opener.prepare(seed)
     origin = read_origin(Path(name)) if Path(name).is_dir() else None
     if evaluation_seed is None:

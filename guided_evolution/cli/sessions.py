@@ -23,6 +23,7 @@ from guided_evolution.results import read_results
 from guided_evolution.sandbox.choice import Opener
 from guided_evolution.search_plan import search_plan
 from guided_evolution.seed import Seed, load_seed
+from guided_evolution.seed_writer import is_hostile
 from guided_evolution.session import (
     DEFAULT_SECONDS,
     Finished,
@@ -55,7 +56,8 @@ def evolve(place: Place, seed_name: str, flags: Mapping[str, object]) -> int:
         search=search_plan(settings),
         model_run=choose_model_run(settings, _notice),
     )
-    opener = _opener(settings, settings.sandbox, seed, model_writes=plan.model_run is not None)
+    model_writes = plan.model_run is not None or is_hostile(seed_name)
+    opener = _opener(settings, settings.sandbox, seed, model_writes=model_writes)
     archive = open_archive(settings.archive, create=True, durable=plan.model_run is not None)
     try:
         if plan.model_run is not None:

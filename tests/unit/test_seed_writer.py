@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from guided_evolution.seed import (
     builtin_seed_folder,
     load_seed,
 )
-from guided_evolution.seed_writer import ORIGIN, Origin, read_origin, write_program
+from guided_evolution.seed_writer import ORIGIN, Origin, is_hostile, read_origin, write_program
 
 ORIGIN_HERE = Origin("calm-fjord", 12, 99, {"accuracy": 0.1 + 0.2, "parameters": 746.0})
 
@@ -141,3 +142,13 @@ def test_whatever_a_seed_says_comes_back(
     folder = tmp_path_factory.mktemp("seed") / "out"
     write_program(seed, seed.program, ORIGIN_HERE, folder)
     assert load_seed(f"{folder}/seed.toml") == seed
+
+
+def test_a_folder_says_whether_its_program_may_run_without_walls(tmp_path: Path) -> None:
+    seed = load_seed("bin_packing")
+    write_program(seed, seed.program, ORIGIN_HERE, tmp_path / "mine")
+    write_program(seed, seed.program, replace(ORIGIN_HERE, hostile=True), tmp_path / "models")
+    assert not is_hostile(str(tmp_path / "mine"))
+    assert is_hostile(str(tmp_path / "models"))
+    assert read_origin(tmp_path / "models") == replace(ORIGIN_HERE, hostile=True)
+    assert not is_hostile("bin_packing")
