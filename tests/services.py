@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -64,16 +65,30 @@ class PostgreSQL:
         self.start()
 
     def start(self) -> None:
-        log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "30", "start")
+        words = ["-D", str(self.data), "-l", str(self.folder / "log"), "-w", "-t", "30", "start"]
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self._run("pg_ctl", *words)
+            except AssertionError:  # after a kill, its children hold its memory for a moment
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def stop(self, how: str = "fast") -> None:
         self._run("pg_ctl", "-D", str(self.data), "-m", how, "-w", "stop")
 
     def kill(self) -> None:
         """`kill -9` of the postmaster; its children end by themselves when they notice."""
-        os.kill(self.pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{self.pid}").exists(), what="the end of the postmaster")
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+
+        def gone() -> bool:
+            with contextlib.suppress(ChildProcessError):  # it may be our own orphan
+                os.waitpid(pid, os.WNOHANG)
+            return not Path(f"/proc/{pid}").exists()
+
+        wait_until(gone, what="the end of the postmaster")
 
     @property
     def pid(self) -> int:
