@@ -19,8 +19,8 @@ The program (`failed`, final, with a kind):
   sees to that.
 
 The evaluator (`fault`; the run stops): whatever it does before its first call. It can't be imported, raises,
-returns no finite Score, dies, or lets the time run out; the seed's preload can't be imported. Before the first
-call no line of the program has run, so no program is the reason.
+returns no finite Score, dies, or lets the time run out, and that twice, since a machine may be too busy once; the
+seed's preload can't be imported. Before the first call no line of the program has run, so no program is the reason.
 
 The sandbox or the machine (`broken`; tried again, held against nobody): a zygote or a child that fails before
 any line of the program ran, a disk that is full at that moment, a runner that doesn't start.
@@ -63,6 +63,8 @@ def died(status: int, *, called: bool) -> Verdict:
     """The verdict on an evaluator whose process ended without a last word."""
     _, how = ending(status)
     error = f"the evaluator's process {how}"
+    if not called and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return Verdict("broken", error=error)  # nothing in it does that: somebody outside, or memory ran out
     return Verdict("failed", "evaluation", error) if called else _fault(error)
 
 
@@ -70,7 +72,8 @@ def out_of_time(seconds: float, *, called: bool) -> Verdict:
     """The verdict when the time is over."""
     if called:
         return Verdict("failed", "timeout", f"not done within {seconds:g} s")
-    return _fault(f"the evaluator made no call and returned no score within {seconds:g} s")
+    error = f"the evaluator made no call and returned no score within {seconds:g} s"
+    return Verdict("fault", "timeout", error)
 
 
 def ending(status: int) -> tuple[str, str]:

@@ -41,13 +41,8 @@ def pack(head: Any, body_length: int = 0, descriptors: int = 0) -> bytes:
     return _START.pack(_MAGIC, descriptors, len(raw), body_length) + raw
 
 
-def pack_files(files: dict[str, bytes]) -> tuple[list[list[Any]], bytes]:
-    """Files as a list of (path, size) for a head and their contents for a body."""
-    return [[path, len(content)] for path, content in files.items()], b"".join(files.values())
-
-
 def unpack_files(names: Sequence[Sequence[Any]], body: bytes | bytearray, start: int = 0) -> dict[str, bytes]:
-    """What `pack_files` packed."""
+    """Files from a list of [path, size] in a head and their contents in a body."""
     files = {}
     for path, size in names:
         files[str(path)] = bytes(body[start : start + size])

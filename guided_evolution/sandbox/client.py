@@ -109,7 +109,11 @@ class RunnerSandbox:
         with self._at_work:
             for attempt in range(1, _TRIES + 1):
                 try:
-                    return self._run(job)
+                    outcome = self._run(job)
+                    if (outcome.state, outcome.kind) != ("fault", "timeout") or attempt == _TRIES:
+                        return outcome
+                    # This would end the run, and the machine may just have been too busy.
+                    self._drop()
                 except RunnerLost as problem:
                     self._drop()
                     if self._closed:
@@ -287,7 +291,7 @@ def _outcome(found: Mapping[str, Any], rungs: tuple[Score, ...]) -> Outcome:
         state=state,
         score=_score(found["score"]) if state == "scored" else None,
         rungs=rungs,
-        kind=_text(found["kind"]) if state == "failed" else None,
+        kind=_text(found["kind"]) if found.get("kind") is not None else None,
         error=_text(found["error"]) if found.get("error") is not None else None,
         output=_text(found.get("output", "")),
         evaluator_output=_text(found.get("evaluator_output", "")),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from guided_evolution.sandbox import Job, Outcome, open_sandbox
 
+from guided_evolution.sandbox import Job, Outcome, open_sandbox
 from guided_evolution.seed import Seed, load_seed
 
 PROGRAM = """\
