@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from guided_evolution.errors import SettingsError
 from guided_evolution.front import Front, Member, measure
@@ -50,6 +51,7 @@ class Standings:
         self._archipelago = archipelago or Archipelago()
         self._islands: list[list[Parent]] = [[] for _ in range(self._archipelago.first)]
         self._front = Front()
+        self._tables: dict[int, _Table] = {}
         self._children: Counter[int] = Counter()
         self._preferences: dict[int, tuple[float, ...]] = {}
         self._measures: tuple[str, ...] = ()
@@ -100,12 +102,12 @@ class Standings:
         if self.seed_member is None:
             self._begin(member, measures or {})
             return True
-        here = self._islands[number % len(self._islands)]
-        beaten = sum(_key(member) < _key(one.member) for one in here) / max(1, len(here))
+        island = number % len(self._islands)
         grew = self._front.join(member)
-        here.append(self._parent(member, measures or {}, number, parents))
-        self._survive(number % len(self._islands))
-        self._outcome(parents, max(beaten, 0.5) if grew else 0.0)
+        gain = max(0.5, self._share_beaten(island, member)) if grew else 0.0
+        self._islands[island].append(self._parent(member, measures or {}, number, parents))
+        self._survive(island)
+        self._outcome(parents, gain)
         return grew
 
     def miss(self, parents: Sequence[int] = ()) -> None:
@@ -124,6 +126,7 @@ class Standings:
             [replace(one, member=member) if one.member.program_id == program_id else one for one in island]
             for island in self._islands
         ]
+        self._tables.clear()
         before = self._front.members
         self._front = Front()
         for one in before:
@@ -137,11 +140,15 @@ class Standings:
         Raises:
             SettingsError: a strategy of the user's raised or chose something else.
         """
-        population = self._arrays(self._islands[number % len(self._islands)])
+        population = self._arrays(number % len(self._islands))
         chosen = self._asked(lambda: self._selection.choose(population, count, rng), "choose", population)
         if not chosen:
             raise SettingsError(f"selection {self._selection.name}: choose returned no program")
         return chosen
+
+    def _share_beaten(self, island: int, member: Member) -> float:
+        here = self._islands[island]
+        return sum(_key(member) < _key(one.member) for one in here) / max(1, len(here))
 
     def _begin(self, member: Member, measures: Mapping[str, float]) -> None:
         self.seed_member = member
@@ -194,7 +201,7 @@ class Standings:
                     self._survive(target)
 
     def _survive(self, island: int) -> None:
-        population = self._arrays(self._islands[island])
+        population = self._arrays(island)
         kept = set(
             self._asked(lambda: self._selection.survive(population, self._size), "survive", population)
         )
@@ -202,7 +209,9 @@ class Standings:
             raise SettingsError(f"selection {self._selection.name}: survive returned no program")
         gone = [one for one in self._islands[island] if one.member.program_id not in kept]
         if gone:
+            stay = np.array([one in kept for one in population.ids])
             self._islands[island] = [one for one in self._islands[island] if one.member.program_id in kept]
+            self._tables[island] = self._tables[island].kept(stay)
             self._forget(gone)
 
     def _forget(self, gone: Sequence[Parent]) -> None:
@@ -225,17 +234,53 @@ class Standings:
             )
         return answer
 
-    def _arrays(self, island: Sequence[Parent]) -> Population:
+    def _arrays(self, island: int) -> Population:
+        """An island as strategies see it; only what is new since it was last asked for is turned into arrays."""
         assert self.seed_member is not None, "the seed program is scored before anything is chosen"
-        ids = tuple(one.member.program_id for one in island)
+        here = self._islands[island]
+        table = self._tables.get(island)
+        if table is None:
+            table = self._tables[island] = _Table.of(here)
+        elif len(table.violations) < len(here):
+            table = self._tables[island] = table.grown(here[len(table.violations) :])
+        ids = tuple(one.member.program_id for one in here)
+        children = np.fromiter((self._children[one] for one in ids), dtype=np.float64, count=len(ids))
+        seed_id = self.seed_member.program_id
         return Population(
-            ids=ids,
-            objectives=np.array([one.member.objectives for one in island], dtype=np.float64),
-            violations=np.array([one.member.violation for one in island], dtype=np.float64),
-            seed_id=self.seed_member.program_id,
-            measures=np.array([one.measures for one in island], dtype=np.float64),
-            children=np.array([self._children[one] for one in ids], dtype=np.float64),
-            preferences=np.array([one.preference for one in island], dtype=np.float64),
+            ids, table.objectives, table.violations, seed_id, table.measures, children, table.preferences
+        )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The arrays of an island's members, as far as they never change."""
+
+    objectives: NDArray[np.float64]
+    violations: NDArray[np.float64]
+    measures: NDArray[np.float64]
+    preferences: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, members: Sequence[Parent]) -> _Table:
+        return cls(
+            np.array([one.member.objectives for one in members], dtype=np.float64),
+            np.array([one.member.violation for one in members], dtype=np.float64),
+            np.array([one.measures for one in members], dtype=np.float64),
+            np.array([one.preference for one in members], dtype=np.float64),
+        )
+
+    def grown(self, newcomers: Sequence[Parent]) -> _Table:
+        new = _Table.of(newcomers)
+        return _Table(
+            np.concatenate([self.objectives, new.objectives]),
+            np.concatenate([self.violations, new.violations]),
+            np.concatenate([self.measures, new.measures]),
+            np.concatenate([self.preferences, new.preferences]),
+        )
+
+    def kept(self, stay: NDArray[np.bool_]) -> _Table:
+        return _Table(
+            self.objectives[stay], self.violations[stay], self.measures[stay], self.preferences[stay]
         )
 
 

@@ -16,6 +16,14 @@ from numpy.typing import NDArray
 from guided_evolution.selection import Population
 
 
+def places(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(n,) places in ascending order from 0, equal values in one place."""
+    order = np.argsort(values, kind="stable")
+    result = np.empty(len(values), dtype=np.int64)
+    result[order] = np.cumsum(np.diff(values[order], prepend=values[order[:1]]) > 0)
+    return result
+
+
 def ranks(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> NDArray[np.int64]:
     """Constrained Pareto ranks.
 
@@ -33,12 +41,12 @@ def ranks(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> N
     behind = 0
     if feasible.any():
         if objectives.shape[1] == 1:
-            result[feasible] = np.unique(objectives[feasible, 0], return_inverse=True)[1]
+            result[feasible] = places(objectives[feasible, 0])
         else:
             result[feasible] = moocore.pareto_rank(objectives[feasible])
         behind = int(result[feasible].max()) + 1
     if not feasible.all():
-        result[~feasible] = behind + np.unique(violations[~feasible], return_inverse=True)[1]
+        result[~feasible] = behind + places(violations[~feasible])
     return result
 
 

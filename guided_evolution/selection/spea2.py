@@ -14,11 +14,16 @@ from guided_evolution.selection.nsga2 import best_index
 
 def dominates(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(n, n): row dominates column. Constraints first, as everywhere here."""
-    no_worse = (objectives[:, None] <= objectives[None]).all(axis=2)
-    better = (objectives[:, None] < objectives[None]).any(axis=2)
-    closer = violations[:, None] < violations[None]
-    both_keep = (violations[:, None] <= 0) & (violations[None] <= 0)
-    return np.asarray(np.where(both_keep, no_worse & better, closer), dtype=np.bool_)
+    count = len(violations)
+    no_worse, better = np.ones((count, count), dtype=np.bool_), np.zeros((count, count), dtype=np.bool_)
+    for column in objectives.T:
+        no_worse &= column[:, None] <= column
+        better |= column[:, None] < column
+    over = no_worse & better
+    broken = violations > 0
+    if broken.any():
+        over = np.where(broken[:, None] | broken, violations[:, None] < violations, over)
+    return over
 
 
 def scaled(objectives: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -27,24 +32,33 @@ def scaled(objectives: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((objectives - low) / np.where(high > low, high - low, 1.0))
 
 
-def distances(objectives: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, n) distances in scaled objectives, infinite on the diagonal."""
+def distances(objectives: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(k, n) distances from these rows to all, in scaled objectives; infinite from one to itself."""
     points = scaled(objectives)
-    apart = np.sqrt(((points[:, None] - points[None]) ** 2).sum(axis=2))
-    np.fill_diagonal(apart, np.inf)
-    return np.asarray(apart)
+    apart = np.zeros((len(rows), len(points)))
+    for column in points.T:
+        apart += (column[rows][:, None] - column) ** 2
+    apart[np.arange(len(rows)), rows] = np.inf
+    return np.sqrt(apart)
+
+
+def raw_fitness(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) the strengths of all that dominate one, added up; 0 for those that nobody dominates."""
+    over = dominates(objectives, violations)
+    return np.asarray(over.sum(axis=1).astype(np.float64) @ over.astype(np.float64))
+
+
+def density(objectives: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(k,) how dense it is around these rows, above 0 and at most 1/2."""
+    if len(objectives) < 2:
+        return np.zeros(len(rows))
+    near = min(len(objectives) - 2, int(np.sqrt(len(objectives))))
+    return np.asarray(1.0 / (np.partition(distances(objectives, rows), near, axis=1)[:, near] + 2.0))
 
 
 def fitness(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) floats, less is better; below 1 for those that nobody dominates."""
-    over = dominates(objectives, violations)
-    strength = over.sum(axis=1)
-    raw = (over * strength[:, None]).sum(axis=0)
-    if len(raw) < 2:
-        return np.asarray(raw, dtype=np.float64)
-    near = min(len(raw) - 2, int(np.sqrt(len(raw))))
-    density = np.partition(distances(objectives), near, axis=1)[:, near]
-    return np.asarray(raw + 1.0 / (density + 2.0))
+    return raw_fitness(objectives, violations) + density(objectives, np.arange(len(violations)))
 
 
 def elites(objectives: NDArray[np.float64], violations: NDArray[np.float64], size: int) -> NDArray[np.int64]:
@@ -53,15 +67,19 @@ def elites(objectives: NDArray[np.float64], violations: NDArray[np.float64], siz
     All that nobody dominates; too many of them are thinned out where they stand closest together, too few are
     filled up by fitness.
     """
-    value = fitness(objectives, violations)
-    order = np.argsort(value, kind="stable")
-    front = np.flatnonzero(value < 1)
+    raw = raw_fitness(objectives, violations)
+    front = np.flatnonzero(raw == 0)
     if len(front) <= size:
-        return np.sort(order[:size])
+        # Only those that the cut goes through need their density.
+        last = np.sort(raw)[min(size, len(raw)) - 1]
+        tied = np.flatnonzero(raw == last)
+        value = raw.copy()
+        value[tied] += density(objectives, tied)
+        return np.sort(np.argsort(value, kind="stable")[:size])
     # The best by the primary objective is never thinned out.
     keep = front[np.lexsort((front, objectives[front, 0]))[0]]
     left = list(front)
-    apart = distances(objectives[front])
+    apart = distances(objectives[front], np.arange(len(front)))
     rows = list(range(len(front)))
     while len(left) > size:
         near = np.sort(apart[np.ix_(rows, rows)], axis=1)
@@ -87,15 +105,16 @@ class SPEA2:
 
     def choose(self, population: Population, count: int, rng: random.Random) -> tuple[int, ...]:
         """See `Selection.choose`."""
-        value = fitness(population.objectives, population.violations)
+        raw = raw_fitness(population.objectives, population.violations)
         left = list(range(len(population.ids)))
         chosen: list[int] = []
         if count and rng.random() < self.best:
             chosen.append(best_index(population))
             left.remove(chosen[0])
         while left and len(chosen) < count:
-            entrants = rng.sample(left, min(self.entrants, len(left)))
-            chosen.append(min(entrants, key=lambda row: (value[row], row)))
+            entrants = np.array(rng.sample(left, min(self.entrants, len(left))))
+            value = raw[entrants] + density(population.objectives, entrants)
+            chosen.append(int(entrants[np.lexsort((entrants, value))[0]]))
             left.remove(chosen[-1])
         return tuple(population.ids[row] for row in chosen)
 
