@@ -150,7 +150,7 @@ class Client:
         for one in flying:
             one.cancel()
         if loop is not None:
-            asyncio.run_coroutine_threadsafe(_end(loop), loop)
+            loop.call_soon_threadsafe(loop.stop)
 
     def _run(self, work: Coroutine[Any, Any, Answer], seconds: float) -> Answer:
         with self._lock:
@@ -174,7 +174,7 @@ class Client:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, daemon=True, name="models").start()
+            threading.Thread(target=_serve, args=(self._loop,), daemon=True, name="models").start()
         return self._loop
 
     async def _ask(self, request: Request, sent: Sent, seconds: float, connect: float) -> Answer:
@@ -256,13 +256,14 @@ class Client:
 _TUNABLE = ("temperature", "max_tokens", "max_completion_tokens", "reasoning_effort", "top_p", "seed")
 
 
-async def _end(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what litellm still has running in the background, then stop the loop."""
-    others = [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
-    for one in others:
-        one.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    loop.stop()
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is stopped; then end what litellm still has running in the background, and close it."""
+    loop.run_forever()
+    while left := asyncio.all_tasks(loop):
+        for one in left:
+            one.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()
 
 
 def load_litellm() -> ModuleType:
