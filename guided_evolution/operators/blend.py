@@ -8,7 +8,7 @@ import re
 
 from guided_evolution.genome import lines_of
 
-_NUMBER = re.compile(r"(?<![\w.])(\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)(?![\w.])")
+NUMBER = re.compile(r"(?<![\w.])(\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)(?![\w.])")
 _SHARES = (0.5, 0.25, 0.75, 1.5, -0.5)
 """How far to go from the first number to the second: between them, beyond the second, or away from it."""
 
@@ -40,7 +40,7 @@ def _joined(old: str, new: str, hunks: list[tuple[int, int, int, int]], chosen: 
 
 
 def _between(old: str, new: str, rng: random.Random) -> str | None:
-    first, second = _NUMBER.split(old), _NUMBER.split(new)
+    first, second = NUMBER.split(old), NUMBER.split(new)
     if len(first) != len(second) or first[::2] != second[::2]:
         return None
     share = rng.choice(_SHARES)
@@ -52,8 +52,13 @@ def _between(old: str, new: str, rng: random.Random) -> str | None:
     return text if text not in (old, new) else None
 
 
+def plain_number(text: str) -> float:
+    """The value of a number as `NUMBER` finds it."""
+    return float(text.replace("_", ""))
+
+
 def _number(first: str, second: str, share: float) -> str:
-    start, end = float(first.replace("_", "")), float(second.replace("_", ""))
+    start, end = plain_number(first), plain_number(second)
     value = start + share * (end - start)
     if value < 0:  # a sign before the number would be another token
         value = min(start, end) / 2
