@@ -17,12 +17,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.figures import Figure, machine, table
+from bench.figures import Figure, empty_folder, machine, table
+from bench.free_seed import free_seed
 from bench.runner import PROGRAM, bare, bench_seed, times
+from guided_evolution.archive import open_archive
+from guided_evolution.budget import Budget
+from guided_evolution.progress import Progress
 from guided_evolution.sandbox import Job, Sandbox, container
 from guided_evolution.sandbox.choice import Opener
-from guided_evolution.sandbox.engine import Engine
+from guided_evolution.sandbox.engine import Engine, NoEngine
 from guided_evolution.seed import Seed
+from guided_evolution.session import Plan, start_run
 from guided_evolution.settings import load_settings
 
 COMMAND = "python -m bench.sandbox"
@@ -30,6 +35,7 @@ PRELOADS = {"plain": (), "numpy": ("numpy",), "torch": ("torch",)}
 MOST_MS = {"plain": 10.0, "numpy": 10.0, "torch": 40.0}
 TIMES_CHEAPER = {"plain": 25.0, "numpy": 25.0, "torch": 50.0}
 _FEW = 12
+_WARM_UP, _MEASURED = 50, 400
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,18 @@ class Cost:
 
 
 def measure(jobs: int = 200, only: str | None = None) -> list[Figure]:
-    """Costs by what is preloaded, how many times cheaper than `docker run`, rates, and memory a slot."""
+    """Costs by what is preloaded, how many times cheaper than `docker run`, rates, and memory a slot.
+
+    Nothing where no engine answers.
+    """
     settings = load_settings({})
     docker = Opener("docker", settings.base_image, settings.wheels, _say)
-    figures: list[Figure] = []
+    try:
+        Engine.connect().close()
+    except NoEngine as problem:
+        _say(f"{COMMAND} measures nothing: {problem}")
+        return []
+    figures: list[Figure] = _of_runs(docker) if only in (None, "runs") else []
     for name, modules in PRELOADS.items():
         if only not in (None, name):
             continue
@@ -106,6 +120,32 @@ def _of_preload(name: str, seed: Seed, docker: Opener, jobs: int) -> list[Figure
                 )
             )
     return figures
+
+
+def _of_runs(docker: Opener) -> list[Figure]:
+    """Evaluations a second of whole runs on both kinds."""
+    rates = {kind: _run_rate(opener) for kind, opener in (("process", Opener("process")), ("docker", docker))}
+    share = 100 * rates["docker"] / rates["process"]
+    return [
+        *(Figure(f"evolve on the {kind} kind", rate, "/s", COMMAND) for kind, rate in rates.items()),
+        Figure("evolve on the docker kind, of the process kind's rate", share, "%", COMMAND, low=80),
+    ]
+
+
+def _run_rate(opener: Opener) -> float:
+    seen: list[tuple[int, float]] = []
+
+    def watch(progress: Progress) -> None:
+        if len(seen) < 2 and progress.evaluations >= (_WARM_UP, _WARM_UP + _MEASURED)[len(seen)]:
+            seen.append((progress.evaluations, time.perf_counter()))
+
+    with empty_folder() as folder:
+        archive = open_archive(str(folder / "bench.db"), create=True)
+        plan = Plan(Budget(evaluations=_WARM_UP + _MEASURED + 20), slots=2)
+        start_run(archive, free_seed(), plan, rng_seed=1, opener=opener, watch=watch)
+        archive.close()
+    (first, began), (last, ended) = seen
+    return (last - first) / (ended - began)
 
 
 def _job(sandbox: Sandbox, seed: Seed) -> None:
