@@ -132,9 +132,10 @@ class Merge:
         self._trees = {
             path: tree for path, text in genome.files if path.endswith(".py") and (tree := parse(text))
         }
+        self._by_name = self._index()
         self._splices: list[Splice] = []
         self._imports: list[tuple[str, str]] = []
-        self._names: list[str] = []
+        self._names: dict[str, None] = {}
         self._said: dict[tuple[str, str], str] = {}
 
     def add(self, code: str, path: str | None, owners: dict[str, str]) -> None:
@@ -147,10 +148,10 @@ class Merge:
             if not is_docstring(node) and not is_main_guard(node)
         ]
         anchors = [self._slot(item, path) for item in items]
-        for number, item in enumerate(items):
-            after = next((slot for slot in reversed(anchors[:number]) if slot), None)
-            before = next((slot for slot in anchors[number + 1 :] if slot), None)
-            self._lay(item, path, anchors[number], before, after)
+        for item, slot, before, after in zip(
+            items, anchors, _following(anchors), _preceding(anchors), strict=True
+        ):
+            self._lay(item, path, slot, before, after)
 
     def changes(self) -> Changes:
         """All splices, none of which overlap, in order."""
@@ -168,7 +169,7 @@ class Merge:
                 )
             else:
                 joined.append(one)
-        return Changes(tuple(joined), tuple(dict.fromkeys(self._imports)), tuple(dict.fromkeys(self._names)))
+        return Changes(tuple(joined), tuple(dict.fromkeys(self._imports)), tuple(self._names))
 
     # One statement
 
@@ -216,12 +217,12 @@ class Merge:
 
     def _is_new_twice(self, label: str, source: str) -> bool:
         """Whether this very text was added before; raises where another text of that name was."""
-        old = self._said.setdefault(("", label), source)
-        if old != source:
+        known = ("", label) in self._said
+        if self._said.setdefault(("", label), source) != source:
             raise EditRejected(
                 "ambiguous", f"the reply holds two versions of {label}; send only the one that is meant"
             )
-        return ("", label) in self._said and label in self._names
+        return known
 
     def _replace(self, slot: _Slot, source: str, label: str) -> None:
         indent = indent_of(slot.text.lines[slot.first])
@@ -237,14 +238,14 @@ class Merge:
         if slot.text.text[start:end] == source or old == bare:
             return  # a quotation of what is there
         key = (slot.path, f"{slot.first}")
+        known = key in self._said
         if self._said.setdefault(key, source) != source:
             raise EditRejected(
                 "ambiguous", f"the reply holds two versions of {label}; send only the one that is meant"
             )
-        splice = Splice(slot.path, start, end, source)
-        if splice not in self._splices:
-            self._splices.append(splice)
-            self._names.append(label)
+        if not known:
+            self._splices.append(Splice(slot.path, start, end, source))
+            self._names[label] = None
 
     def _insert(self, item: _Item, path: str | None, before: _Slot | None, after: _Slot | None) -> None:
         """A new definition, at the side of one that the same piece of code changes, else at an evolvable place."""
@@ -269,7 +270,7 @@ class Merge:
             start, lead = self._evolvable_end(where)
             new = lead + item.source.rstrip() + "\n"
         self._splices.append(Splice(where, start, start, new))
-        self._names.append("+" + ", ".join(bound_names(item.node)))
+        self._names["+" + ", ".join(bound_names(item.node))] = None
 
     def _evolvable_end(self, path: str) -> tuple[int, str]:
         """Where a definition without neighbours goes, and the line ends before it: behind the last evolvable part."""
@@ -335,7 +336,7 @@ class Merge:
             first = old.body[1] if is_docstring(old.body[0]) and len(old.body) > 1 else old.body[0]
             start = slot.text.starts[first_line(first)]
             self._splices.append(Splice(slot.path, start, start, moved + "\n"))
-        self._names.append(label)
+        self._names[label] = None
 
     def _add_method(self, item: _Item, path: str | None) -> None:
         slots = self._find(item.owner or "", path)
@@ -346,6 +347,16 @@ class Merge:
         self._append_to_class(slots[0], item.node, item.source)
 
     # Finding
+
+    def _index(self) -> dict[str, list[_Slot]]:
+        """By name, the top-level statements that bind it, imports left out."""
+        found: dict[str, list[_Slot]] = {}
+        for path, tree in self._trees.items():
+            for node in tree.body:
+                if not isinstance(node, ast.Import | ast.ImportFrom):
+                    for name in bound_names(node):
+                        found.setdefault(name, []).append(_Slot(path, self._texts[path], node, tree))
+        return found
 
     def _slot(self, item: _Item, path: str | None) -> _Slot | None:
         """The statement of the program that this one stands for; None for a new one."""
@@ -376,14 +387,8 @@ class Merge:
         return slots[0] if slots else None
 
     def _find(self, name: str, path: str | None) -> list[_Slot]:
-        paths = [path] if path in self._trees else list(self._trees)
-        return [
-            _Slot(one, self._texts[one], node, self._trees[one])
-            for one in paths
-            if one is not None
-            for node in self._trees[one].body
-            if name in bound_names(node) and not isinstance(node, ast.Import | ast.ImportFrom)
-        ]
+        found = self._by_name.get(name, [])
+        return [slot for slot in found if slot.path == path] if path in self._trees else found
 
     def _methods(self, name: str, path: str | None, owner: str | None) -> Iterator[_Slot]:
         paths = [path] if path in self._trees else list(self._trees)
@@ -423,7 +428,22 @@ class Merge:
                 end += 1
             stop = text.starts[end] if end < len(text.starts) else len(text.text)
             self._splices.append(Splice(slot.path, text.starts[first], stop, ""))
-            self._names.append("-" + label)
+            self._names["-" + label] = None
+
+
+def _following(anchors: list[_Slot | None]) -> list[_Slot | None]:
+    """For each statement, the first one after it that stands in the program."""
+    return _preceding(anchors[::-1])[::-1]
+
+
+def _preceding(anchors: list[_Slot | None]) -> list[_Slot | None]:
+    """For each statement, the last one before it that stands in the program."""
+    found: list[_Slot | None] = []
+    last: _Slot | None = None
+    for anchor in anchors:
+        found.append(last)
+        last = anchor or last
+    return found
 
 
 def elided(source: str) -> str | None:

@@ -26,7 +26,8 @@ _REASONING_OPEN = re.compile(
 _REASONING_END = re.compile(r"\A.*^[ \t]*</(?:think|thinking|reasoning)>", re.DOTALL | re.I | re.MULTILINE)
 _CHANNEL = re.compile(r"\A.*<\|channel\|>final<\|message\|>", re.DOTALL)
 _IDEA = re.compile(r"^[\s#>*_-]*(?:idea|change|summary)\b[\s*_]*[:\uff1a]\s*[*_]*\s*(\S.*)$", re.I)
-_MOST_CHARACTERS = 1_000_000
+_MOST_CHARACTERS = 200_000
+"""Of an answer without its reasoning; more where a program may be larger than a quarter of that."""
 
 
 def read_reply(
@@ -54,6 +55,9 @@ def read_reply(
     if not answer.strip():
         kind = "truncated" if truncated or text.strip() else "empty"
         raise EditRejected(kind, "the reply holds no answer; send the change as described")
+    most = max(_MOST_CHARACTERS, 4096 * rules.program_kb)
+    if len(answer) > most:
+        raise EditRejected("size", f"the reply has {len(answer):,} characters; send at most {most:,}")
     blocks = search_replace_blocks(answer, genome, truncated=truncated)
     if not blocks:
         blocks = diff_blocks(answer, genome, truncated=truncated)
@@ -71,7 +75,7 @@ def read_reply(
 
 def _answer(text: str) -> str:
     """The reply without its reasoning, with plain line ends and no characters that can't be written."""
-    text = text[:_MOST_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
+    text = text.encode("utf-8", "replace").decode("utf-8")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     text = _CHANNEL.sub("", text)
     while match := _REASONING.match(text):

@@ -18,6 +18,7 @@ _CLOSE = re.compile(
     r"^\s*(?:>{5,}|>{3,}(?=\s*(?:REPLACE|UPDATED|NEW|END|AFTER)\b)|\+{5,}(?=\s*REPLACE\b)).*$", re.I
 )
 _SEARCH_END = re.compile(r"^\s*>{3,}\s*(?:SEARCH|ORIGINAL|OLD|FIND|BEFORE)\b.*$", re.I)
+_MOST_MIDDLES = 12
 _HUNK = re.compile(r"^@@+(?:\s*-(\d+)(?:,\d+)?\s+\+\d+(?:,\d+)?\s*@@+)?.*$")
 _PATH = re.compile(r"[\w./\\-]+\.\w{1,8}")
 
@@ -74,6 +75,10 @@ def _block(body: list[str], path: str | None, line: int) -> Block:
     body = [one for one in body if not _SEARCH_END.match(one)]
     middles = [number for number, one in enumerate(body) if _MIDDLE.match(one)]
     middles = middles or [number for number, one in enumerate(body) if _MIDDLE_SLOPPY.match(one)]
+    if len(middles) > _MOST_MIDDLES:
+        raise EditRejected(
+            "malformed", f"the block at line {line} of the reply holds {len(middles)} lines ======="
+        )
     if not middles:
         raise EditRejected(
             "malformed",

@@ -30,6 +30,7 @@ _OTHER_INFO = re.compile(
 )
 
 
+_STARTS, _ENDS = 10, 10
 _BEGINS_CODE = re.compile(r"@|def |async def |class |import |from \w+ import ")
 
 
@@ -108,12 +109,28 @@ def _bare_code(answer: str) -> str | None:
     """The longest part of a reply without fences, from a line that begins a definition to some end, that parses."""
     lines = answer.strip("\n").split("\n")
     starts = [n for n, line in enumerate(lines) if _BEGINS_CODE.match(line)]
-    for first in starts[:20]:
-        ends = [n for n in range(len(lines), first, -1) if lines[n - 1].strip()]
-        for last in ends[:40]:
-            code = "\n".join(lines[first:last])
-            if parse(code) is not None:
-                return code
+    for first in starts[:_STARTS]:
+        code = _longest_that_parses(lines[first:])
+        if code is not None:
+            return code
+    return None
+
+
+def _longest_that_parses(lines: list[str]) -> str | None:
+    """The lines up to the last blank one before which all parses; where Python complains tells where to look."""
+    end = len(lines)
+    for _ in range(_ENDS):
+        code = "\n".join(lines[:end])
+        try:
+            parse_or_raise(code)
+        except SyntaxError as error:
+            end = min(end - 1, (error.lineno or end) - 1)
+        except (ValueError, RecursionError, MemoryError):
+            return None
+        else:
+            return code if code.strip() else None
+        if end <= 0:
+            return None
     return None
 
 

@@ -442,6 +442,23 @@ def test_what_is_refused_and_in_which_words(reply: str, kind: str, words: str) -
     assert (got, words in message) == (kind, True), message
 
 
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("x" * 300_000, "size"),
+        ("<<<<<<< SEARCH\n" + "=======\n" * 20_000 + ">>>>>>> REPLACE", "malformed"),
+        ("def f(x):\n    return x\nprose here\n" * 5_000, "prose"),
+        ("```\n" * 40_000, "prose"),
+        (block("q\n" * 50_000, "x"), "no-match"),
+        ("```python\nx = " + "(" * 5000 + ")" * 5000 + "\n```", "syntax"),
+    ],
+)
+def test_a_reply_that_means_harm_is_refused_in_few_words(reply: str, kind: str) -> None:
+    got, message = refusal(reply)
+    assert got == kind
+    assert len(message) < 5000
+
+
 def test_one_block_that_fits_nowhere_refuses_the_whole_reply() -> None:
     good = "<<<<<<< SEARCH\nSTEP = 0.5\n=======\nSTEP = 0.7\n>>>>>>> REPLACE\n"
     bad = "<<<<<<< SEARCH\nabsent()\n=======\npresent()\n>>>>>>> REPLACE\n"
