@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from guided_evolution import cli
 
 COMMAND = [sys.executable, "-m", "guided_evolution.cli"]
 
@@ -90,9 +94,32 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
+def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: a second faster, for commands that only read or refuse."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    argv, sys.argv = sys.argv, ["guided-evolution", *arguments]
+    variables, os.environ["COLUMNS"] = dict(os.environ), "120"
+    code: Any = None
+    try:
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            cli.main()
+    except SystemExit as ending:
+        code = ending.code
+    finally:
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(variables)
+    written = []
+    for stream in (out, err):
+        stream.flush()
+        stream.seek(0)
+        written.append(stream.read())
+    return subprocess.CompletedProcess(list(arguments), code, *written)
+
+
 def document(*arguments: str, cwd: Path) -> Any:
     """The JSON that a reading command prints, which must be all it prints."""
-    done = gev(*arguments, "--json", cwd=cwd)
+    done = here(*arguments, "--json", cwd=cwd)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return json.loads(done.stdout)
 

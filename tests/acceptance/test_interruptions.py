@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command import document, gev, start, write_seed
+from command import document, gev, here, start, write_seed
 
 
 @pytest.fixture
@@ -42,22 +42,24 @@ Begin = Callable[..., subprocess.Popen[str]]
 def begun(begin: Begin, home: Path, *arguments: str) -> subprocess.Popen[str]:
     """A run that has evaluated something and goes on."""
     child = begin(home, *arguments)
-    wait_for(home, lambda count: count["scored"] + count["failed"] >= 3)
+    wait_for(child, home, lambda count: count["scored"] + count["failed"] >= 3)
     return child
 
 
-def wait_for(home: Path, done: Callable[[Counter[str]], bool]) -> None:
+def wait_for(child: subprocess.Popen[str], home: Path, done: Callable[[Counter[str]], bool]) -> None:
     """Wait until `done` is true of the numbers of evaluations by state; reads the archive without a command."""
     give_up = time.monotonic() + 120
     counts: Counter[str] = Counter()
     while time.monotonic() < give_up:
         time.sleep(0.05)
+        if child.poll() is not None:
+            raise AssertionError(f"the run has ended with {child.returncode}: {child.communicate()}")
         if not (home / "guided-evolution.db").exists():
             continue
         with contextlib.closing(sqlite3.connect(home / "guided-evolution.db", timeout=30)) as archive:
             try:
-                counts = dict(
-                    archive.execute("SELECT state, count(*) FROM evaluation GROUP BY state").fetchall()
+                counts = Counter(
+                    dict(archive.execute("SELECT state, count(*) FROM evaluation GROUP BY state").fetchall())
                 )
             except sqlite3.OperationalError:
                 continue  # the tables aren't made yet
@@ -88,18 +90,18 @@ def test_a_signal_stops_cleanly_and_resume_goes_on(
     assert (stopped["state"], stopped["reason"]) == ("stopped", f"stopped by {name}")
     assert 3 <= stopped["evaluations"] < 25
     assert stopped["at_work"] == 0, "what was at work is finished, what wasn't begun isn't made"
-    assert gev("doctor", cwd=home).returncode == 0
+    assert here("doctor", cwd=home).returncode == 0
     done = gev("resume", cwd=home)
     assert (done.returncode, done.stderr) == (0, "")
     finished = document("status", cwd=home)
     assert (finished["run"], finished["state"], finished["evaluations"]) == (stopped["run"], "finished", 25)
-    assert gev("doctor", cwd=home).returncode == 0
+    assert here("doctor", cwd=home).returncode == 0
 
 
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(begin: Begin, tmp_path: Path) -> None:
     write_seed(tmp_path / "slow", wait=2, seconds=60)
     child = begin(tmp_path, "--evaluations", "3")
-    wait_for(tmp_path, lambda count: count["scored"] == 1 and count["running"] > 0)
+    wait_for(child, tmp_path, lambda count: count["scored"] == 1 and count["running"] > 0)
     child.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert child.poll() is None, "the first one waits for what is at work"
@@ -109,7 +111,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(begin: Begin, tmp_path: 
     assert "ended at once" in err
     assert "guided-evolution resume" in err
     assert document("runs", cwd=tmp_path)[0]["state"] == "interrupted"
-    assert gev("doctor", cwd=tmp_path).returncode == 0
+    assert here("doctor", cwd=tmp_path).returncode == 0
     done = gev("resume", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert document("status", cwd=tmp_path)["evaluations"] == 3
@@ -118,7 +120,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(begin: Begin, tmp_path: 
 def test_pause_resume_and_stop_from_elsewhere(begin: Begin, home: Path) -> None:
     child = begun(begin, home, "--evaluations", "500")
     assert "is paused" in gev("pause", cwd=home).stdout
-    wait_for(home, lambda count: count["running"] == 0)
+    wait_for(child, home, lambda count: count["running"] == 0)
     paused = document("status", cwd=home)
     assert paused["state"] == "paused"
     time.sleep(0.5)
@@ -127,7 +129,7 @@ def test_pause_resume_and_stop_from_elsewhere(begin: Begin, home: Path) -> None:
     assert refused.returncode == 2
     assert "is driven by" in refused.stderr
     assert "goes on where it runs" in gev("resume", cwd=home).stdout
-    wait_for(home, lambda count: count["scored"] + count["failed"] > paused["evaluations"])
+    wait_for(child, home, lambda count: count["scored"] + count["failed"] > paused["evaluations"])
     assert "is stopped" in gev("stop", cwd=home).stdout
     code, out, err = ended(child)
     assert (code, err) == (0, "")
@@ -140,11 +142,11 @@ def test_a_killed_run_is_interrupted_and_goes_on(begin: Begin, home: Path) -> No
     child.communicate()
     killed = document("status", cwd=home)
     assert killed["state"] == "interrupted"
-    assert "goes on" in gev("status", cwd=home).stdout
+    assert "goes on" in here("status", cwd=home).stdout
     done = gev("resume", cwd=home)
     assert (done.returncode, done.stderr) == (0, "")
     assert document("status", cwd=home)["evaluations"] == 15
-    assert gev("doctor", cwd=home).returncode == 0
+    assert here("doctor", cwd=home).returncode == 0
 
 
 def test_a_finished_run_takes_more_budget_and_confirms_nothing_twice(tmp_path: Path) -> None:

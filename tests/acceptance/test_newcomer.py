@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command import document, gev, start, write_seed
+from command import document, gev, here, start, write_seed
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,10 @@ def test_every_front_program_stands_unbeaten(home: Path) -> None:
 def test_the_diff_turns_the_seed_program_into_the_best(home: Path) -> None:
     changed = document("diff", "best", cwd=home)
     assert changed["a"] == document("show", "seed", cwd=home)["program"]
-    done = gev("diff", "best", cwd=home)
+    done = here("diff", "best", cwd=home)
     assert done.stdout == changed["diff"]
     assert done.stdout.startswith(f"--- {changed['a']}/program.py\n+++ {changed['b']}/program.py\n@@ ")
-    assert set(gev("diff", "best", "--genes", cwd=home).stdout.split()) >= {
+    assert set(here("diff", "best", "--genes", cwd=home).stdout.split()) >= {
         "changed",
         *changed["genes"]["changed"],
     }
@@ -77,17 +77,17 @@ def test_the_diff_turns_the_seed_program_into_the_best(home: Path) -> None:
 
 
 def test_the_source_alone_is_the_file_to_the_byte(home: Path) -> None:
-    assert gev("show", "seed", "--source", cwd=home).stdout == (home / "tiny" / "program.py").read_text()
+    assert here("show", "seed", "--source", cwd=home).stdout == (home / "tiny" / "program.py").read_text()
 
 
 def test_what_is_written_is_scored_the_same(home: Path) -> None:
-    done = gev("best", "--write", "out", cwd=home)
+    done = here("best", "--write", "out", cwd=home)
     assert "wrote out: " in done.stdout
     best, checked = document("best", cwd=home), document("check", "out", cwd=home)
     assert checked["metrics"] == best["metrics"]
     assert checked["confirmed"]["metrics"] == best["confirmed"]
     assert checked["origin"] == {"run": best["run"], "program": best["program"]}
-    assert "the same score as program" in gev("check", "out", cwd=home).stdout
+    assert "the same score as program" in here("check", "out", cwd=home).stdout
     again = gev("evolve", "./out", "--evaluations", "2", "--slots", "1", "--archive", "again.db", cwd=home)
     assert again.returncode == 0, again.stderr
 
@@ -120,7 +120,7 @@ def test_the_same_seed_gives_the_same_programs(home: Path) -> None:
 
 def test_the_archive_is_well(home: Path) -> None:
     assert document("doctor", cwd=home) == {"runs": 1, "problems": []}
-    assert gev("doctor", cwd=home).stdout == "all is well: 1 run examined\n"
+    assert here("doctor", cwd=home).stdout == "all is well: 1 run examined\n"
 
 
 def test_a_new_seed_runs_at_once(tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ def test_an_openevolve_folder_runs_and_is_labelled(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "self-scored" in done.stdout
     for arguments in (["status"], ["best"], ["best", "--front"], ["show", "best"], ["check", "task"]):
-        assert "self-scored" in gev(*arguments, cwd=tmp_path).stdout, arguments
+        assert "self-scored" in here(*arguments, cwd=tmp_path).stdout, arguments
         assert document(*arguments, cwd=tmp_path)["self_scored"] is True
-    assert gev("best", "--write", "out/task", cwd=tmp_path).returncode == 0
+    assert here("best", "--write", "out/task", cwd=tmp_path).returncode == 0
     best = document("best", cwd=tmp_path)
     assert document("check", "out/task", cwd=tmp_path)["metrics"] == best["metrics"]
 
@@ -186,7 +186,7 @@ def test_settings_come_from_flags_then_variables_then_a_file(tmp_path: Path) -> 
     done = gev("evolve", "./tiny", "--evaluations", "5", cwd=tmp_path, GUIDED_EVOLUTION_EVALUATIONS="4")
     assert "budget of 5 evaluations" in done.stdout
     assert not (tmp_path / "guided-evolution.db").exists()
-    assert len(json.loads(gev("--archive", "file.db", "runs", "--json", cwd=tmp_path).stdout)) == 3
+    assert len(document("--archive", "file.db", "runs", cwd=tmp_path)) == 3
 
 
 def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
@@ -199,8 +199,6 @@ def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
 
 
 def test_the_python_call_finds_the_same(home: Path) -> None:
-    import subprocess
-
     code = """
 import guided_evolution as ge
 result = ge.evolve("./tiny", archive="python.db", evaluations=40, slots=1, rng_seed=3)
