@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Row, func, insert, literal_column, select, update
 
 from guided_evolution.archive import evaluations, proposals
 from guided_evolution.archive.clock import now
@@ -16,6 +17,9 @@ from guided_evolution.version import __version__
 _worker = Worker.__table__  # type: ignore[attr-defined]
 _proposal = Proposal.__table__  # type: ignore[attr-defined]
 _evaluation = Evaluation.__table__  # type: ignore[attr-defined]
+
+SHOWN_FOR = 3600.0
+"""Seconds for which a worker that fell silent is still listed."""
 
 DEAD_AFTER = 30.0
 """Seconds without a heartbeat after which a worker on another machine counts as dead."""
@@ -102,3 +106,70 @@ def slots(connection: Connection) -> dict[str, int]:
         *living, _worker.c.version == __version__
     )
     return {queue: int(count) for queue, count in connection.execute(statement.group_by(_worker.c.queue))}
+
+
+@dataclass(frozen=True)
+class StoredWorker:
+    """A worker as it stands in the archive; times are seconds ago by the database's clock."""
+
+    id: int
+    host: str
+    pid: int
+    queue: str
+    slots: int
+    busy: int
+    done: int
+    failed: int
+    per_minute: float
+    seen: float
+    up: float
+    state: str  # alive | silent | ended
+    version: str
+    note: str | None
+
+
+def all_workers(connection: Connection, *, ended: bool = False) -> list[StoredWorker]:
+    """The workers that serve a broker, the newest first; those that ended or are long dead only if `ended`."""
+    statement = select(_worker, now().label("clock")).where(_worker.c.queue.in_(("propose", "evaluate")))
+    if not ended:
+        statement = statement.where(_worker.c.ended_at.is_(None), _worker.c.heartbeat_at > now() - SHOWN_FOR)
+    rows = connection.execute(statement.order_by(_worker.c.id.desc())).all()
+    busy = _busy(connection)
+    return [
+        StoredWorker(
+            id=row.id,
+            host=row.host,
+            pid=row.pid,
+            queue=row.queue,
+            slots=row.slots,
+            busy=busy.get(row.id, 0),
+            done=row.done,
+            failed=row.failed,
+            per_minute=row.per_minute,
+            seen=row.clock - row.heartbeat_at,
+            up=row.clock - row.created_at,
+            state=_state(row),
+            version=row.version,
+            note=row.note,
+        )
+        for row in rows
+    ]
+
+
+def _busy(connection: Connection) -> dict[int, int]:
+    """How many rows each worker has in hand."""
+    busy: dict[int, int] = {}
+    for table, held in ((_proposal, "proposal"), (_evaluation, "evaluation")):
+        statement = select(table.c.worker_id, func.count()).where(
+            literal_column(f"{held}.state IN ('pending', 'running') AND {held}.state = 'running'")
+        )
+        for worker_id, count in connection.execute(statement.group_by(table.c.worker_id)):
+            busy[worker_id] = busy.get(worker_id, 0) + count
+    return busy
+
+
+def _state(row: Row[Any]) -> str:
+    if row.ended_at is not None:
+        return "ended"
+    dead = is_dead(Identity(row.host, row.boot, row.pid, row.started))
+    return "silent" if dead or row.clock - row.heartbeat_at > DEAD_AFTER else "alive"

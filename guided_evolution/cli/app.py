@@ -225,13 +225,19 @@ def status(
     context: typer.Context,
     run: Run = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until it ends or Ctrl-C.")] = False,
+    workers: Annotated[
+        bool, typer.Option("--workers", help="Show the workers of a broker instead, with slots and pace.")
+    ] = False,
     json: Json = False,
     archive: Archive = None,
     settings: Settings = None,
 ) -> None:
     """Show where a run stands: budget, pace, failures, and its best so far."""
-    from guided_evolution.cli import overview
+    from guided_evolution.cli import fleet, overview
 
+    if workers:
+        fleet.status(place(context, archive, settings), watch=watch, as_json=json)
+        return
     overview.status(place(context, archive, settings), run, watch=watch, as_json=json)
 
 
