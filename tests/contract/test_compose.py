@@ -23,13 +23,15 @@ def composed() -> list[str] | None:
     return None
 
 
-def read(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def read(environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     words = composed()
     if words is None:
         pytest.skip("Docker Compose isn't installed; the file is still read as YAML by the other tests")
+    nothing = folder / "env"
+    nothing.touch()
     clean = {name: value for name, value in os.environ.items() if "API_KEY" not in name}
     return subprocess.run(
-        [*words, "--env-file", os.devnull, "-f", str(ROOT / "compose.yaml"), "config"],
+        [*words, "--env-file", str(nothing), "-f", str(ROOT / "compose.yaml"), "config"],
         capture_output=True,
         text=True,
         env={**clean, **environment},
@@ -41,8 +43,8 @@ def services() -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / "compose.yaml").read_text())["services"])
 
 
-def test_compose_understands_the_file() -> None:
-    answer = read(PASSWORDS)
+def test_compose_understands_the_file(tmp_path: Path) -> None:
+    answer = read(PASSWORDS, tmp_path)
     assert answer.returncode == 0, answer.stderr
     services = yaml.safe_load(answer.stdout)["services"]
     assert {"redis", "postgres", "propose", "evaluate"} <= services.keys()
@@ -51,8 +53,8 @@ def test_compose_understands_the_file() -> None:
     assert services["evaluate"]["environment"]["GUIDED_EVOLUTION_BROKER"] == "redis://:r1@redis:6379/0"
 
 
-def test_without_passwords_nothing_starts() -> None:
-    answer = read({"POSTGRES_PASSWORD": "p1", "REDIS_PASSWORD": ""})
+def test_without_passwords_nothing_starts(tmp_path: Path) -> None:
+    answer = read({"POSTGRES_PASSWORD": "p1", "REDIS_PASSWORD": ""}, tmp_path)
     assert answer.returncode != 0
     assert "set it in .env" in answer.stderr
 
