@@ -30,6 +30,7 @@ from guided_evolution.budget import Budget, Spent, ending
 from guided_evolution.errors import GuidedEvolutionError, SeedError, WorldFailed
 from guided_evolution.evaluation import EVALUATOR_FAULT, why_failed
 from guided_evolution.front import Member, ordered_objectives
+from guided_evolution.gains import AGAIN, Gains
 from guided_evolution.pace import Pace
 from guided_evolution.population import Standings
 from guided_evolution.progress import Progress, Watcher
@@ -84,6 +85,7 @@ class Search:
         calls: proposals that may be at work at a model at once; 0 for a run without one.
         slots: evaluations at once.
         inspirations: other programs that a prompt shows.
+        adapts: whether the shares of syntactic operators follow their gains, and gains are made again.
     """
 
     operators: Mapping[str, tuple[int, float]]
@@ -92,6 +94,7 @@ class Search:
     calls: int = 0
     slots: int = 1
     inspirations: int = 2
+    adapts: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Controller:
         self._budget = budget
         self._search = search
         self._standings = standings
+        self._gains = Gains()
         self._dispatch = dispatch
         self._wake = wake
         self._watch = watch
@@ -282,19 +286,35 @@ class Controller:
 
     def _choose(self, number: int) -> Chosen:
         rng = random.Random(f"{self._run.rng_seed}/{number}/choice")
-        able = {
-            name: share
-            for name, (parents, share) in self._search.operators.items()
-            if parents <= self._standings.parents_at(number)
-            and (self._search.bases.get(name) != "failed" or self._trials.has_failed)
-        }
+        able = self._able(number)
         operator = rng.choices(list(able), weights=list(able.values()))[0]
         count = self._search.operators[operator][0]
         base = self._search.bases.get(operator)
+        if operator == AGAIN:
+            best = self._standings.best
+            target = self._standings.choose(1, rng, number)
+            if best is not None and rng.random() < 0.5:
+                target = (best.program_id,)
+            return Chosen(operator, (*target, *self._gains.pair(rng)))
         if base is None:
             return Chosen(operator, self._standings.choose(count, rng, number))
         parents = self._parents(base, count, rng, number)
         return Chosen(operator, parents, self._material(parents, rng))
+
+    def _able(self, number: int) -> dict[str, float]:
+        """The operators that proposal `number` can use, with their shares."""
+        free: dict[str, float] = {}
+        asking: dict[str, float] = {}
+        for name, (parents, share) in self._search.operators.items():
+            base = self._search.bases.get(name)
+            if name == AGAIN:
+                if self._search.adapts and self._gains.any:
+                    free[name] = share
+            elif parents <= self._standings.parents_at(number) and (
+                base != "failed" or self._trials.has_failed
+            ):
+                (free if base is None else asking)[name] = share
+        return {**(self._gains.adapted(free) if self._search.adapts else free), **asking}
 
     def _parents(self, base: str, count: int, rng: random.Random, number: int) -> tuple[int, ...]:
         """The parents of a question to a model; of two, either may be the base."""
@@ -409,7 +429,9 @@ class Controller:
             )
         else:
             self._standings.miss(one.parents)
-        if one.state in ("scored", "failed"):
+        evaluated = one.state in ("scored", "failed")
+        self._gains.tell(one.operator, one.parents, one.program_id, evaluated=evaluated, grew=grew)
+        if evaluated:
             self._spent = replace(self._spent, since_growth=0 if grew else self._spent.since_growth + 1)
 
     def _keep_house(self) -> None:

@@ -29,7 +29,7 @@ DEFAULT_SECONDS = 60.0
 """What a run may take when nobody names a budget."""
 
 DEFAULT_SHARES: Mapping[str, float] = MappingProxyType(
-    {"constant": 0.45, "function": 0.15, "statement": 0.15, "crossover": 0.15, "operator": 0.1}
+    {"constant": 0.45, "function": 0.15, "statement": 0.15, "crossover": 0.15, "operator": 0.1, "again": 0.25}
 )
 """Share of proposals by operator where the settings name none."""
 
@@ -335,7 +335,14 @@ def _search(plan: Plan, parents: Mapping[str, int]) -> Search:
         raise SettingsError("operators: at least one that needs a single parent must have a share above 0")
     calls = 0 if asked is None else asked.calls
     one_by_one = plan.slots == 1 and calls <= 1
-    return Search(used, 1 if one_by_one else 2 * plan.slots, bases, calls, plan.slots)
+    return Search(
+        used,
+        1 if one_by_one else 2 * plan.slots,
+        bases,
+        calls,
+        plan.slots,
+        adapts=plan.search.strategy == "evolve",
+    )
 
 
 def model_share(plan: Plan) -> float:

@@ -21,6 +21,7 @@ OPERATORS = (
     "function",
     "statement",
     "crossover",
+    "again",
     "mutate",
     "merge",
     "draft",

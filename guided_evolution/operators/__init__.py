@@ -41,7 +41,8 @@ def model_operators() -> Mapping[str, ModelOperator]:
 
 
 def builtin_operators() -> Mapping[str, Operator]:
-    """The syntactic operators by name: constant, operator, function, statement, crossover."""
+    """The syntactic operators by name: constant, operator, function, statement, crossover, again."""
+    from guided_evolution.operators.again import AgainOperator
     from guided_evolution.operators.constant import ConstantOperator
     from guided_evolution.operators.crossover import CrossoverOperator
     from guided_evolution.operators.function import FunctionOperator
@@ -54,5 +55,6 @@ def builtin_operators() -> Mapping[str, Operator]:
         FunctionOperator(),
         StatementOperator(),
         CrossoverOperator(),
+        AgainOperator(),
     )
     return {operator.name: operator for operator in operators}

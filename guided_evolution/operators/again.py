@@ -24,7 +24,6 @@ class AgainOperator:
 
     name = "again"
     parents = 3
-    base = "gain"
 
     def propose(self, parents: Sequence[Genome], rules: FrozenRules, rng: random.Random) -> Edit:
         """An edit of parents[0]. Raises EditRejected("no-site") where the gain changed no number that it has."""

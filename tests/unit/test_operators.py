@@ -67,8 +67,15 @@ def without(text: str) -> None:
 
 
 def test_names_and_order_are_fixed() -> None:
-    assert list(OPERATORS) == ["constant", "operator", "function", "statement", "crossover"]
-    assert [operator.parents for operator in OPERATORS.values()] == [1, 1, 1, 1, 2]
+    assert list(OPERATORS) == [
+        "constant",
+        "operator",
+        "function",
+        "statement",
+        "crossover",
+        "again",
+    ]
+    assert [operator.parents for operator in OPERATORS.values()] == [1, 1, 1, 1, 2, 3]
     for name, operator in OPERATORS.items():
         known: Operator = operator
         assert known.name == name
@@ -86,7 +93,7 @@ def test_the_same_random_numbers_give_the_same_edit() -> None:
     seed = genome(load_seed("mnist1d").program["program.py"].decode())
     donor = next(child for _, child in proposals("constant", seed))
     for name, operator in OPERATORS.items():
-        parents = [seed, donor] if operator.parents == 2 else [seed]
+        parents = [[seed], [seed, donor], [donor, donor, seed]][operator.parents - 1]
         if name == "crossover":
             parents[1] = apply_edit(
                 donor, OPERATORS["operator"].propose([donor], FREE, random.Random(2)), FREE
