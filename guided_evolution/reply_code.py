@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,8 +48,8 @@ class _Fence:
 def from_code(answer: str, genome: Genome, rules: FrozenRules, *, truncated: bool, whole_file: bool) -> Edit:
     fences = _fences(answer, genome)
     complete = [one for one in fences if one.closed or not truncated]
-    if not fences and (bare := _bare_code(answer)) and not truncated:
-        complete = [_Fence("", None, bare, True)]
+    if not fences and not truncated:
+        complete = [_Fence("", None, code, True) for code in _bare_code(answer)]
     pieces = [one for one in complete if one.code.strip() and not _OTHER_INFO.match(one.info)]
     if not pieces:
         if truncated:
@@ -105,30 +106,40 @@ def _dedented(lines: list[str]) -> str:
     return "\n".join(line[margin:] if line.strip() else "" for line in lines) if margin else "\n".join(lines)
 
 
-def _bare_code(answer: str) -> str | None:
-    """The longest part of a reply without fences, from a line that begins a definition to some end, that parses."""
+def _bare_code(answer: str) -> list[str]:
+    """The parts of a reply without fences that are code, each from a line that begins a definition; none of many."""
     lines = answer.strip("\n").split("\n")
-    starts = [n for n, line in enumerate(lines) if _BEGINS_CODE.match(line)]
-    for first in starts[:_STARTS]:
-        code = _longest_that_parses(lines[first:])
-        if code is not None:
-            return code
-    return None
+    found: list[str] = []
+    behind = tried = 0
+    for first, line in enumerate(lines):
+        if first < behind or not _BEGINS_CODE.match(line):
+            continue
+        tried += 1
+        if tried > _STARTS:
+            return []
+        if (code := _longest_that_parses(lines[first:])) is not None:
+            found.append(code)
+            behind = first + code.count("\n") + 1
+    return found
 
 
 def _longest_that_parses(lines: list[str]) -> str | None:
-    """The lines up to the last blank one before which all parses; where Python complains tells where to look."""
+    """The lines up to where they stop being code; what Python complains of tells where to look.
+
+    A word of prose can be an expression, so what binds no name ends the code.
+    """
     end = len(lines)
     for _ in range(_ENDS):
-        code = "\n".join(lines[:end])
         try:
-            parse_or_raise(code)
+            tree = parse_or_raise("\n".join(lines[:end]))
         except SyntaxError as error:
             end = min(end - 1, (error.lineno or end) - 1)
         except (ValueError, RecursionError, MemoryError):
             return None
         else:
-            return code if code.strip() else None
+            codes = itertools.takewhile(lambda node: bound_names(node) or is_docstring(node), tree.body)
+            last = max((node.end_lineno or 0 for node in codes), default=0)
+            return "\n".join(lines[:last]) or None
         if end <= 0:
             return None
     return None

@@ -331,6 +331,12 @@ def test_code_without_fences_is_found_in_the_prose() -> None:
     assert "+def Other():" in changes(reply)
 
 
+def test_code_in_pieces_between_prose_is_taken_whole_or_not_at_all() -> None:
+    pieces = "First:\n\ndef one():\n    return 1\n\nthen\n\ndef two():\n    return 2\n\nDone."
+    assert [line for line in changes(pieces) if "def " in line] == ["+def one():", "+def two():"]
+    assert refusal("def f():\n    return 1\nand\n" * 30)[0] == "prose"
+
+
 def test_layout_is_forgiven() -> None:
     shifted = block("for _ in range(3):\n    x = x * self.a", "for _ in range(9):\n    x = x + self.a")
     assert changes(shifted) == [
