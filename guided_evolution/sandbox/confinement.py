@@ -16,10 +16,13 @@ EVALUATOR_GROUP = 64999
 
 PRELOAD_MB = 8192
 """What importing a seed's packages may take; then the limit is lowered to what they did take."""
+PODMAN_PRELOAD_MB = 1024
 
 _OWN_PROCESSES = 64
 _MOST_FILES = 20_000
 _CPU_PERIOD = 50_000
+# Left to itself, Podman asks for more than a container without capabilities may be given, and fails.
+_PODMAN_PROCESSES = 8192
 _GPU = ["gpu", "compute", "utility"]
 # Linux numbers capabilities: KILL 5, SETGID 6, SETUID 7.
 _CAPABILITIES = (1 << 5) | (1 << 6) | (1 << 7)
@@ -56,16 +59,26 @@ _QUIET_INTERFACES = {
 }
 
 
-def host_config(api: Any, limits: Limits, cards: tuple[str, ...] = ()) -> Any:
-    """What the engine is asked for, by its low-level client `api`; `cards` are the ids of graphics cards."""
+def host_config(api: Any, limits: Limits, cards: tuple[str, ...] = (), *, podman: bool = False) -> Any:
+    """What the engine is asked for, by its low-level client `api`; `cards` are the ids of graphics cards.
+
+    Podman can't bound the number of files, which then count by the memory that they take.
+    """
     from docker.types import DeviceRequest, LogConfig, Ulimit
 
-    size = f"size={limits.memory_mb}m,nr_inodes={_MOST_FILES}"
+    ulimits = {"core": 0, "nofile": _OPEN_FILES, "memlock": 1 << 20}
+    if podman:
+        ulimits["nproc"] = _PODMAN_PROCESSES
+    size = f"size={limits.memory_mb}m" + ("" if podman else f",nr_inodes={_MOST_FILES}")
+    # Executable, because compilers of candidates load what they have just built.
+    tmpfs = {WORK: f"rw,exec,nosuid,nodev,mode=1777,{size}"}
+    if podman:
+        # It lays writable folders over these, of which nothing would be wiped.
+        tmpfs.update(dict.fromkeys(("/tmp", "/run", "/var/tmp"), "ro,noexec,nosuid,nodev,mode=0555,size=4k"))
     return api.create_host_config(
         network_mode="none",
         read_only=True,
-        # Executable, because compilers of candidates load what they have just built.
-        tmpfs={WORK: f"rw,exec,nosuid,nodev,mode=1777,{size}"},
+        tmpfs=tmpfs,
         shm_size=limits.memory_mb << 20,
         ipc_mode="private",
         sysctls=_NO_SYSTEM_V,
@@ -73,15 +86,11 @@ def host_config(api: Any, limits: Limits, cards: tuple[str, ...] = ()) -> Any:
         cap_add=["SETUID", "SETGID", "KILL"],
         security_opt=["no-new-privileges"],
         pids_limit=most_processes(limits),
-        mem_limit=start_memory(limits),
-        memswap_limit=start_memory(limits),
+        mem_limit=start_memory(limits, podman=podman),
+        memswap_limit=start_memory(limits, podman=podman),
         cpu_period=_CPU_PERIOD,
         cpu_quota=_CPU_PERIOD * limits.cpus,
-        ulimits=[
-            Ulimit(name="core", soft=0, hard=0),
-            Ulimit(name="nofile", soft=_OPEN_FILES, hard=_OPEN_FILES),
-            Ulimit(name="memlock", soft=1 << 20, hard=1 << 20),
-        ],
+        ulimits=[Ulimit(name=name, soft=most, hard=most) for name, most in ulimits.items()],
         # All data goes over the attached stream; a log would copy every byte of it to the host's disk.
         log_config=LogConfig(type="none"),
         device_requests=[DeviceRequest(device_ids=list(cards), capabilities=[_GPU])] if cards else None,
@@ -146,9 +155,9 @@ def _of_gpu(place: str) -> bool:
     return "nvidia" in place or name.startswith(("libcuda", "libnv", "libEGL", "libGLES", "libGLX"))
 
 
-def start_memory(limits: Limits) -> int:
-    """Bytes that a container may use until its runner is ready."""
-    return (2 * limits.memory_mb + PRELOAD_MB) << 20
+def start_memory(limits: Limits, *, podman: bool = False) -> int:
+    """Bytes that a container may use until its runner is ready; with Podman, which can't lower a limit, for good."""
+    return (2 * limits.memory_mb + (PODMAN_PRELOAD_MB if podman else PRELOAD_MB)) << 20
 
 
 def most_processes(limits: Limits) -> int:

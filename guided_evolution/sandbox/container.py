@@ -67,6 +67,8 @@ class Container:
         """Lower its limit to what it uses now and what a job adds: the program's share, and as much again for the
         evaluator and for values on their way. The supervisor watches the program's own share.
         """
+        if self.engine.is_podman:
+            return
         with self.engine.answering("tell a container's memory"):
             used = in_use(self.engine.api.stats(self.id, stream=False, one_shot=True)["memory_stats"])
         most = min(start_memory(limits), used + 2 * (limits.memory_mb << 20) + (_SLACK_MB << 20))
@@ -155,7 +157,7 @@ def _create(
                 # Its input ends when we hang up, and with that its runner.
                 stdin_open=True,
                 hostname="sandbox",
-                host_config=host_config(engine.api, limits, cards),
+                host_config=host_config(engine.api, limits, cards, podman=engine.is_podman),
                 **more(users),
             )["Id"]
         # Another worker may have taken the same at the same moment. Then both see it, and both choose again.

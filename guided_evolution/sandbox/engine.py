@@ -36,11 +36,12 @@ class NoEngine(SandboxBroken):
 class Engine:
     """One connection to Docker, or to Podman through its Docker-compatible socket.
 
-    `api` is the low-level client of the package `docker`; calls to it belong inside `answering`.
+    `is_podman` tells the two apart where they differ. `api` is the low-level client of the package `docker`; calls to it belong inside `answering`.
     """
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: Any, *, is_podman: bool = False) -> None:
         self.api = api
+        self.is_podman = is_podman
 
     @classmethod
     def connect(cls, seconds: float | None = None) -> Engine:
@@ -66,7 +67,11 @@ class Engine:
             raise NoEngine(
                 "a container engine over ssh can't carry evaluations; give DOCKER_HOST a socket or tcp"
             )
-        return cls(api)
+        engine = cls(api)
+        with engine.answering("say what it is"):
+            parts = api.version().get("Components") or ()
+        engine.is_podman = any("Podman" in str(part.get("Name")) for part in parts)
+        return engine
 
     @contextlib.contextmanager
     def answering(self, doing: str) -> Iterator[None]:
