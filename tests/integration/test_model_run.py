@@ -18,10 +18,13 @@ from sqlalchemy import text
 from guided_evolution.archive import Archive, open_archive, programs, runs
 from guided_evolution.budget import Budget
 from guided_evolution.errors import ModelRefused, ReplayDiffers
+from guided_evolution.first_prompt import first_prompt
 from guided_evolution.model_plan import plan_models
 from guided_evolution.model_run import ModelRun
 from guided_evolution.model_settings import choose_models
 from guided_evolution.prices import Limits
+from guided_evolution.prompts import Prompts
+from guided_evolution.sandbox.choice import Opener
 from guided_evolution.seed import Objective, Seed
 from guided_evolution.session import MODEL_SHARES, Finished, Plan, replayed, resume_run, start_run
 from tests.model_server import Drop, ModelServer, Raw, Status, Text
@@ -150,6 +153,21 @@ def test_no_prompt_holds_anything_private(archive: Archive) -> None:
     assert "424242" not in prompts
     assert "secret" not in prompts
     assert str(finished.run.evaluation_seed) not in prompts
+
+
+def test_the_prompt_command_tells_what_the_first_proposal_asks(archive: Archive) -> None:
+    with ModelServer(Better()) as server:
+        evolve(archive, plan(server, 2, slots=1, calls=1), rng_seed=5)
+    asked = json.loads(str(rows(archive, "SELECT messages FROM completion")[0][0]))
+    sandbox = Opener()(SEED)
+    try:
+        told = first_prompt(
+            SEED, sandbox, Prompts(None, 24_000), operator="mutate", rng_seed=5, evaluation_seed=0
+        )
+    finally:
+        sandbox.close()
+    assert [{"role": one.role, "content": one.content} for one in told.messages] == asked
+    assert told.tokens > 400
 
 
 def test_later_prompts_show_what_was_tried_failures_and_rejections_too(archive: Archive) -> None:
