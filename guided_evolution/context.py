@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +14,9 @@ from guided_evolution.edit import FrozenRules
 from guided_evolution.errors import WorkerRefuses
 from guided_evolution.genome import Genome
 from guided_evolution.seed import Seed
+
+
+_GENOMES = 256
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Contexts:
     def __init__(self, archive: Archive) -> None:
         self.archive = archive
         self.run = lru_cache(maxsize=16)(self._run)
-        self.genome = lru_cache(maxsize=256)(self._genome)
+        self._genomes: OrderedDict[int, Genome] = OrderedDict()
+        self._lock = threading.Lock()
 
     def _run(self, run_id: int) -> RunContext:
         def read(connection: Connection) -> tuple[runs.StoredRun, Seed]:
@@ -51,5 +57,21 @@ class Contexts:
             run_id, seed, rules, run.rng_seed, run.evaluation_seed, run.scoring_version, run.sandbox
         )
 
-    def _genome(self, program_id: int) -> Genome:
-        return Genome.split(self.archive.look(lambda connection: programs.sources(connection, program_id)))
+    def genome(self, program_id: int) -> Genome:
+        """The program as genes; one that was used or made here lately is known already, with what was read of it."""
+        with self._lock:
+            known = self._genomes.get(program_id)
+            if known is not None:
+                self._genomes.move_to_end(program_id)
+                return known
+        files = self.archive.look(lambda connection: programs.sources(connection, program_id))
+        genome = Genome.split(files)
+        self.remember(program_id, genome)
+        return genome
+
+    def remember(self, program_id: int, genome: Genome) -> None:
+        """Keep a program that was made here: a good one soon becomes a parent."""
+        with self._lock:
+            self._genomes[program_id] = genome
+            while len(self._genomes) > _GENOMES:
+                self._genomes.popitem(last=False)

@@ -104,9 +104,14 @@ class Proposer:
             genes={path: [_stored(source) for source in genome.sources(path)] for path in genome.paths},
         )
         try:
-            return self._archive.transact(lambda connection: _accept(connection, run, claimed, new, summary))
+            stored = self._archive.transact(lambda connection: _accept(connection, run, claimed, new, summary))
         except _ClaimLost:
             return None
+        if stored is None:
+            return None
+        program_id, evaluation_id = stored
+        self._contexts.remember(program_id, genome)
+        return evaluation_id
 
 
 def _accept(
@@ -115,8 +120,8 @@ def _accept(
     claimed: proposals.Claimed,
     new: programs.NewProgram,
     summary: str,
-) -> int | None:
-    """Store the program and call for its evaluation, whose id is returned; None for a program that is known already."""
+) -> tuple[int, int] | None:
+    """Store the program and call for its evaluation; the ids of both, or None for a program that is known already."""
     generation = 1 + max(programs.generations(connection, claimed.parents), default=-1)
     program_id = None
     if (known := programs.known(connection, run.run_id, new.fingerprint)) is None:
@@ -136,7 +141,7 @@ def _accept(
         raise _ClaimLost
     if claimed.operator == SEED:
         runs.set_seed_program(connection, run.run_id, program_id)
-    return evaluations.add(
+    evaluation_id = evaluations.add(
         connection,
         run_id=run.run_id,
         program_id=program_id,
@@ -145,6 +150,7 @@ def _accept(
         seed=run.evaluation_seed,
         scoring_version=run.scoring_version,
     )
+    return program_id, evaluation_id
 
 
 def _stored(source: str) -> tuple[bytes, bytes]:
