@@ -15,7 +15,6 @@ from guided_evolution.errors import WorkerRefuses
 from guided_evolution.genome import Genome
 from guided_evolution.seed import Seed
 
-
 _GENOMES = 256
 
 
