@@ -86,11 +86,15 @@ def schedule(number: int, folder: Path, *, evaluations: int = EVALUATIONS, sleep
     faults = [rng.choice(FAULTS) for _ in range(rng.randint(1, 4))]
     if number % 2 == 0:
         faults[0] = "kill command"  # the one that everything else is measured by
+    moments = sorted(rng.randrange(evaluations) for _ in faults)
+    if number % 5 == 4:
+        moments[0] = -1  # while the command still starts
+    planned = list(zip(moments, faults, strict=True))
     words = ["evolve", str(seed), "--evaluations", str(evaluations), "--slots", str(_SLOTS)]
     kept: dict[int, tuple[object, ...]] = {}
     while True:
         process = _start(words, archive)
-        ended = _hit(process, faults, archive, rng, report, kept, sleep)
+        ended = _hit(process, planned, archive, rng, report, kept, sleep)
         kept |= _final(archive, report, kept)
         if left := left_over():
             report.problems.append(f"left behind: {[_words(pid) for pid in left]}")
@@ -108,18 +112,22 @@ def schedule(number: int, folder: Path, *, evaluations: int = EVALUATIONS, sleep
 
 def _hit(
     process: subprocess.Popen[bytes],
-    faults: list[str],
+    planned: list[tuple[int, str]],
     archive: Path,
     rng: random.Random,
     report: Report,
     kept: dict[int, tuple[object, ...]],
     sleep: float,
 ) -> int:
-    """Hit the running command with the next faults at random moments; its exit code."""
-    while faults:
-        if _ended_within(process, rng.uniform(0.2, 2.5)):
+    """Hit the running command when so many evaluations are finished, or (at -1) soon; its exit code."""
+    while planned:
+        moment, fault = planned[0]
+        while moment >= 0 and len(_final(archive, report, kept)) < moment:
+            if _ended_within(process, 0.02):
+                return process.returncode
+        if _ended_within(process, rng.uniform(0, 0.1 if moment >= 0 else 1.5)):
             return process.returncode
-        fault = faults.pop(0)
+        planned.pop(0)
         report.faults.append(fault)
         _strike(process.pid, fault, rng, sleep)
         kept |= _final(archive, report, kept)
