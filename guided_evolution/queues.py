@@ -26,7 +26,9 @@ _SERVER_OPTIONS = {
 }
 
 
-def make_app(queue: str, broker: str, body: Callable[[int], None] | None = None) -> Celery:
+def make_app(
+    queue: str, broker: str, body: Callable[[int], None] | None = None, *, events: bool = False
+) -> Celery:
     """A Celery app for one queue: `body` is called with each id that comes; without one the app only sends.
 
     Two workers of one app in a process would both consume the last queue, so each queue has an app of its own.
@@ -41,8 +43,10 @@ def make_app(queue: str, broker: str, body: Callable[[int], None] | None = None)
         worker_enable_prefetch_count_reduction=False,
         worker_redirect_stdouts=False,
         worker_hijack_root_logger=False,
-        worker_enable_remote_control=False,
-        worker_send_task_events=False,
+        # For Flower, which listens to the one and asks by the other.
+        worker_enable_remote_control=events,
+        worker_send_task_events=events,
+        task_send_sent_event=events,
         broker_transport_options={"polling_interval": 0.01} if is_memory(broker) else _SERVER_OPTIONS,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -64,11 +68,12 @@ def is_memory(broker: str) -> bool:
     return broker.startswith("memory://")
 
 
-def start_worker(app: Celery, threads: int, *, events: bool = False) -> Any:
+def start_worker(app: Celery, threads: int, *, name: str | None = None, events: bool = False) -> Any:
     """Consume the app's queue in threads of this process; returns Celery's controller, which has `stop()`."""
     controller = app.WorkController(
         pool_cls=_Pool,
         concurrency=threads,
+        hostname=name,
         without_heartbeat=not events,
         without_mingle=True,
         without_gossip=True,

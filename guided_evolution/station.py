@@ -58,6 +58,7 @@ class Station:
         work: does what a row asks for.
         abort: cuts short what is at work, which then gives its rows back.
         grace: seconds that work at hand may take to finish after `stop`.
+        events: tell Flower what happens.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Station:
         *,
         abort: Callable[[], None],
         grace: float,
+        events: bool = False,
     ) -> None:
         self._archive = archive
         self._queue = queue
@@ -77,7 +79,8 @@ class Station:
         self._work = work
         self._abort = abort
         self._grace = grace
-        self._app = make_app(queue, broker, self._handle)
+        self._events = events
+        self._app = make_app(queue, broker, self._handle, events=events)
         self._next_app = make_app(EVALUATE, broker) if queue == PROPOSE else None
         self._lock = threading.Lock()
         self._hands: set[int] = set()
@@ -98,7 +101,8 @@ class Station:
         self.worker_id = self._archive.transact(
             lambda connection: workers.enlist(connection, me, self._queue, self._slots, __version__)
         )
-        controller = start_worker(self._app, self._slots)
+        name = f"{self._queue}-{self.worker_id}@{me.host}"
+        controller = start_worker(self._app, self._slots, name=name, events=self._events)
         _log.info("worker %s serves %s with %s slots", self.worker_id, self._queue, self._slots)
         while not self._stopping.wait(_HEARTBEAT_SECONDS):
             self._beat()

@@ -426,6 +426,7 @@ def worker(
     log_format: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="text or json. By default json, on a terminal text.")
     ] = None,
+    events: Annotated[bool, typer.Option("--events", help="Tell Flower what happens.")] = False,
     archive: Archive = None,
     settings: Settings = None,
 ) -> None:
@@ -442,6 +443,7 @@ def worker(
             grace=grace,
             metrics_port=metrics_port,
             log_format=log_format,
+            events=events,
         )
     )
 

@@ -34,6 +34,7 @@ def worker(
     grace: float,
     metrics_port: int | None,
     log_format: str | None,
+    events: bool,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code."""
     if queue not in _QUEUES:
@@ -54,6 +55,7 @@ def worker(
         work,
         abort=abort,
         grace=grace,
+        events=events,
     )
     if metrics_port is not None:
         from guided_evolution import metrics
