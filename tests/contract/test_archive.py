@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from guided_evolution.archive import (
     Archive,
@@ -25,7 +25,8 @@ from guided_evolution.archive import (
 )
 from guided_evolution.archive.evaluations import Result
 from guided_evolution.archive.migrations import upgrade
-from guided_evolution.errors import ArchiveError, ArchiveUnavailable
+from guided_evolution.archive.store import SCHEMA
+from guided_evolution.errors import ArchiveError, ArchiveUnavailable, WorkerRefuses
 from guided_evolution.identity import Identity, this_process
 from guided_evolution.seed import Objective, Seed
 from tests.services import PostgreSQL
@@ -41,6 +42,7 @@ SEED = Seed(
 GENES = {"program.py": [(b"a" * 16, b"x = 1\n"), (b"b" * 16, b"def f():\n    return \xff\n")]}
 
 
+OLD = Path(__file__).parents[1] / "data" / "archives"
 KINDS = ["sqlite", "postgresql"]
 
 
@@ -308,6 +310,129 @@ def test_the_migrations_make_the_same_tables_as_a_new_archive(
     assert shape(engine) == shape(archive.engine)
     engine.dispose()
     open_archive(migrated).close()
+
+
+@on_sqlite
+@pytest.mark.parametrize("dump", sorted(OLD.glob("*.sql")), ids=lambda path: path.stem)
+def test_an_archive_of_an_earlier_schema_is_brought_up_to_date(where: str, dump: Path) -> None:
+    old = sqlite3.connect(where)
+    old.executescript(dump.read_text())
+    old.close()
+    opened = open_archive(where)
+    try:
+        with opened.read() as connection:
+            run = runs.find(connection, "calm-otter")
+            assert (run.state, run.reason) == ("finished", "budget of 1 evaluations reached")
+            assert [one.metrics for one in evaluations.scored(connection, run.id)] == [{"loss": 0.5}]
+            assert programs.sources(connection, 1) == {"program.py": b"x = 1\n"}
+            assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == SCHEMA
+            assert connection.execute(text("SELECT started, done, note FROM worker")).all() == [(6, 0, None)]
+            assert list(connection.exec_driver_sql("PRAGMA foreign_key_check")) == []
+        with opened.write() as connection:
+            assert leases.take(connection, run.id, run.name, this_process(), "resume").fence == 4
+    finally:
+        opened.close()
+
+
+def test_whatever_a_candidate_prints_can_be_stored(archive: Archive) -> None:
+    run = new_run(archive)
+    proposal_id, evaluation_id = new_evaluation(archive, run)
+    wild = "a\0b \udc80 \\u0000"
+    result = Result("failed", kind="raised", error=wild, output=wild, artifacts={"k\0": wild})
+    with archive.write() as connection:
+        claimed = evaluations.claim(connection, evaluation_id, new_live_worker(connection), "t")
+        assert claimed is not None
+        assert evaluations.finish(connection, claimed, result)
+    with archive.read() as connection:
+        assert [one.state for one in proposals.settled(connection, [proposal_id])] == ["failed"]
+        row = connection.execute(text("SELECT error, output FROM evaluation")).one()
+    assert tuple(row) == ("a\ufffdb ? \\u0000",) * 2
+
+
+def test_another_version_takes_nothing_and_says_which(archive: Archive) -> None:
+    run = new_run(archive)
+    _, evaluation_id = new_evaluation(archive, run)
+    with archive.write() as connection:
+        waiting = proposals.add(connection, run.id, 1, "constant", [])
+        leases.take(connection, run.id, run.name, this_process(), "evolve")
+        connection.execute(text("UPDATE lease SET version = '0.0.9'"))
+        with pytest.raises(WorkerRefuses, match=r"driven by version 0\.0\.9"):
+            evaluations.claim(connection, evaluation_id, 1, "t")
+        with pytest.raises(WorkerRefuses, match=r"driven by version 0\.0\.9"):
+            proposals.claim(connection, waiting, 1, "t")
+
+
+def test_of_a_run_that_nobody_drives_on_nothing_is_begun_but_its_confirmation(archive: Archive) -> None:
+    run = new_run(archive)
+    _, evaluation_id = new_evaluation(archive, run)
+    with archive.write() as connection:
+        waiting = proposals.add(connection, run.id, 1, "constant", [])
+        values = {"run_id": run.id, "program_id": 1, "seed": 8, "scoring_version": "v"}
+        confirmation = evaluations.add(connection, proposal_id=None, purpose="confirm", **values)
+        connection.execute(text("UPDATE run SET state = 'paused'"))
+        assert evaluations.claim(connection, evaluation_id, 1, "t") is None
+        assert proposals.claim(connection, waiting, 1, "t") is None
+        assert evaluations.claim(connection, confirmation, 1, "t") is not None
+        connection.execute(text("UPDATE run SET state = 'running'"))
+        assert evaluations.claim(connection, evaluation_id, 1, "t") is not None
+        assert proposals.claim(connection, waiting, 1, "t") is not None
+
+
+def test_what_is_done_again_after_a_lost_answer_changes_nothing(archive: Archive) -> None:
+    run = new_run(archive)
+    _, evaluation_id = new_evaluation(archive, run)
+    with archive.write() as connection:
+        first = proposals.add(connection, run.id, 1, "constant", [])
+        assert proposals.add(connection, run.id, 1, "constant", []) == first
+        once = proposals.claim(connection, first, 1, "mine")
+        assert proposals.claim(connection, first, 1, "mine") == once is not None
+        assert proposals.claim(connection, first, 1, "other") is None
+        claimed = evaluations.claim(connection, evaluation_id, 1, "mine")
+        assert evaluations.claim(connection, evaluation_id, 1, "mine") == claimed is not None
+        assert evaluations.claim(connection, evaluation_id, 1, "other") is None
+
+
+def test_equal_programs_of_two_workers_at_once_are_stored_once(archive: Archive) -> None:
+    run = new_run(archive)
+
+    def store(number: int) -> int | None:
+        with archive.write() as connection:
+            proposal_id = proposals.add(connection, run.id, number, "constant", [])
+            new = programs.NewProgram("1:same", 30, GENES)
+            return programs.add(connection, run.id, new, generation=0, proposal_id=proposal_id, parents=[])
+
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(store, range(16)))
+    assert len([one for one in stored if one is not None]) == 1
+
+
+@on_postgresql
+def test_a_server_that_restarts_is_waited_for(archive: Archive, postgres: PostgreSQL) -> None:
+    run = new_run(archive)
+    tries = 0
+
+    def work(connection: Connection) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            postgres.stop("immediate")
+            postgres.start()
+        runs.command(connection, run.id, "pause")
+        return tries
+
+    assert archive.transact(work) == 2
+    assert len(archive.look(lambda connection: runs.open_commands(connection, run.id))) == 1
+
+
+@on_postgresql
+def test_a_server_that_stays_away_is_the_worlds_failure(archive: Archive, postgres: PostgreSQL) -> None:
+    archive.patience = 0.3
+    postgres.stop("fast")
+    try:
+        with pytest.raises(ArchiveUnavailable, match="resume when it works again"):
+            archive.transact(lambda connection: None)
+    finally:
+        postgres.start()
 
 
 def test_files_that_are_no_archive_are_refused_in_one_sentence(tmp_path: Path) -> None:
