@@ -11,7 +11,8 @@ if [ ! -s "$archive" ]; then
     mkdir -p "$cache"
     root=$(mktemp -d "$cache/root.XXXXXX")
     trap 'rm -rf "$root"' EXIT
-    debootstrap --variant=minbase --include=python3,python3-pip bookworm "$root" http://deb.debian.org/debian
+    mirror=$(apt-get indextargets --format "\$(CODENAME) \$(SITE)" | sed -n "s/^bookworm //p" | head -n 1)
+    debootstrap --variant=minbase --include=python3,python3-pip bookworm "$root" "$mirror"
     rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
     # Device files need no place in an image: the engine makes its own.
     tar -C "$root" --numeric-owner --exclude=./dev/* -cf "$archive.part" .
