@@ -25,7 +25,7 @@ import traceback
 import types
 from typing import Any
 
-from . import limits
+from . import limits, seccomp
 from .candidate import serve
 from .evaluator import Evaluator
 from .frames import Channel, unpack_files
@@ -123,6 +123,8 @@ class _CandidateZygote(_Zygote):
         self._support = unpack_files(self.configuration["support"], body)
         error = None if self.configuration["bare"] else _import_all(self.configuration["preload"])
         limits.confine(self.limits)
+        if self.configuration["own_users"]:
+            seccomp.forbid()
         self._cpu_seconds = int(self.limits["seconds"] * max(1, self.limits["cpus"])) + 2
         if limits.LINUX and not self.configuration["own_users"]:
             # Programs share this user with whatever else it runs, which comes and goes; the supervisor counts exactly.

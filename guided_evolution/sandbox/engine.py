@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ _HEADER = struct.Struct(">BxxxI")
 _STDOUT = 1
 _STDERR_KEPT = 4096
 _PIECE = 1 << 20
+_REMOVALS, _PAUSE_SECONDS = 3, 0.2
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -36,7 +38,8 @@ class NoEngine(SandboxBroken):
 class Engine:
     """One connection to Docker, or to Podman through its Docker-compatible socket.
 
-    `is_podman` tells the two apart where they differ. `api` is the low-level client of the package `docker`; calls to it belong inside `answering`.
+    `is_podman` tells the two apart where they differ. `api` is the low-level client of the package `docker`; calls to
+    it belong inside `answering`.
     """
 
     def __init__(self, api: Any, *, is_podman: bool = False) -> None:
@@ -118,12 +121,18 @@ class Engine:
         import docker
 
         with self.answering("remove a container"), contextlib.suppress(docker.errors.NotFound):
-            try:
-                self.api.remove_container(container, force=True, v=True)
-            except docker.errors.APIError as problem:
-                # Somebody else removes it at this moment, which is what we want.
-                if problem.status_code != 409 or "already in progress" not in str(problem.explanation):
-                    raise
+            for tries_left in reversed(range(_REMOVALS)):
+                try:
+                    self.api.remove_container(container, force=True, v=True)
+                    return
+                except docker.errors.APIError as problem:
+                    # Somebody else removes it at this moment, which is what we want.
+                    if problem.status_code == 409 and "already in progress" in str(problem.explanation):
+                        return
+                    # Podman fails to kill what ends by itself at the same moment.
+                    if tries_left == 0 or isinstance(problem, docker.errors.NotFound):
+                        raise
+                    time.sleep(_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Close the connections."""

@@ -4,7 +4,8 @@ import ctypes
 import os
 import re
 
-MARKS = [b"CANARY-" + name for name in (b"SOURCE", b"LABELS", b"ENVIRONMENT")]
+# What is searched for ends in digits that aren't here, so that this doesn't find itself.
+MARK = re.compile(b"CANARY" + b"-(SOURCE|LABELS|ENVIRONMENT)-[0-9a-f]{4}")
 
 
 class Piece(ctypes.Structure):
@@ -29,9 +30,7 @@ def answer(questions):
                 continue
             searched += read
             content = room.raw[:read]
-            for mark in MARKS:
-                found = content.find(mark + b"-")
-                if found >= 0:
-                    print("found", content[found : found + 40])
+            for found in MARK.findall(content):
+                print("CANARY" + "-FOUND", found)
     print(searched > 1 << 20)
     return [1] * len(questions)
