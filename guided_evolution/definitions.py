@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,23 +12,18 @@ from guided_evolution.evolvable import FrozenRules, evolvable_spans, is_evolvabl
 from guided_evolution.genome import Genome, parse
 from guided_evolution.passages import Text, indent_of, reindent
 from guided_evolution.pieces import parse_or_raise
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-
-MARKER = re.compile(r"#\s*EVOLVE-BLOCK-(START|END)")
-_ELIDED = re.compile(
-    r"""\s*(?:\.\.\.|\#\s*(?:
-        (?:\.\.\.|…).*
-      | \W*(?:the\s+)?(?:rest|remainder|remaining)\s+(?:of\s+)?(?:the\s+)?
-        (?:code|file|function|method|class|implementation|body)s?\b.*
-      | \W*(?:existing|previous|original|other|same)\s+(?:code|methods?|functions?|implementation|body)\b.*
-      | .*\b(?:unchanged|omitted|stays\s+the\s+same|remains?\s+the\s+same|as\s+before)\b\W*
-    ))\s*""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_DOTTED = re.compile(
-    r"^([ \t]*(?:async[ \t]+)?def[ \t]+)([A-Za-z_]\w*)\.([A-Za-z_]\w*)(?=[ \t]*\()", re.MULTILINE
+from guided_evolution.statements import (
+    Definition,
+    Function,
+    bound_names,
+    comments_above,
+    elided,
+    first_line,
+    is_docstring,
+    is_main_guard,
+    leading_comments,
+    takes_self,
+    with_comments,
 )
 
 
@@ -74,50 +68,6 @@ class _Slot:
         return self.text.text[start:end]
 
 
-def undotted(code: str) -> tuple[str, dict[str, str]]:
-    """Code with `def Net.forward(` written as `def forward(`, and the owners: {"forward": "Net"}."""
-    owners = {match[3]: match[2] for match in _DOTTED.finditer(code)}
-    return _DOTTED.sub(r"\1\3", code), owners
-
-
-def first_line(node: ast.stmt) -> int:
-    """The first line of a statement from 0, decorators included."""
-    lines: list[int] = [one.lineno for one in getattr(node, "decorator_list", [])]
-    return min([node.lineno, *lines]) - 1
-
-
-def bound_names(node: ast.stmt) -> list[str]:
-    """The names that a definition, an import or a plain assignment binds; none for any other statement."""
-    if isinstance(node, Definition):
-        return [node.name]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    if isinstance(node, ast.AnnAssign) and node.value is not None:
-        targets = [node.target]
-    names: list[str] = []
-    for target in targets:
-        parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
-        if not all(isinstance(part, ast.Name) for part in parts):
-            return []
-        names += [part.id for part in parts if isinstance(part, ast.Name)]
-    return names
-
-
-def is_main_guard(node: ast.stmt) -> bool:
-    """Whether this is an `if __name__ == "__main__":`."""
-    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test)
-
-
-def is_docstring(node: ast.stmt) -> bool:
-    """Whether this is a text that stands alone."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
 class Merge:
     """Definitions laid over a program one by one; `changes()` says what they come to.
 
@@ -143,7 +93,7 @@ class Merge:
         tree = parse_or_raise(code)
         text = Text(code)
         items = [
-            _Item(node, _with_comments(text, node), owners.get(getattr(node, "name", "")))
+            _Item(node, with_comments(text, node), owners.get(getattr(node, "name", "")))
             for node in tree.body
             if not is_docstring(node) and not is_main_guard(node)
         ]
@@ -229,12 +179,12 @@ class Merge:
         own = indent_of(source.split("\n")[0])
         source = "\n".join(reindent(line, own, indent) for line in source.split("\n"))
         old = slot.source
-        comments = _comments_above(slot.text, slot.first)
+        comments = comments_above(slot.text, slot.first)
         first = slot.first
         if comments and source.lstrip().startswith("#"):
             first -= comments
         start, end = slot.text.span(first, slot.last)
-        bare = "\n".join(source.split("\n")[_leading_comments(source) :])
+        bare = "\n".join(source.split("\n")[leading_comments(source) :])
         if slot.text.text[start:end] == source or old == bare:
             return  # a quotation of what is there
         key = (slot.path, f"{slot.first}")
@@ -261,7 +211,7 @@ class Merge:
         start, new = -1, ""
         if anchor is not None:
             line = first_line(anchor)
-            start = text.starts[line - _comments_above(text, line)]
+            start = text.starts[line - comments_above(text, line)]
             new = item.source.rstrip() + gap
         elif after and after.path == where and (anchor := _top_of(after, self._trees[where])) is not None:
             start = text.span(0, (anchor.end_lineno or 1) - 1)[1]
@@ -290,7 +240,7 @@ class Merge:
         assert isinstance(node, ast.ClassDef)
         assert isinstance(old, ast.ClassDef)
         own = Text(item.source)
-        offset = first_line(node) - _leading_comments(item.source)
+        offset = first_line(node) - leading_comments(item.source)
         for part in node.body:
             names = bound_names(part)
             if not names:
@@ -372,7 +322,7 @@ class Merge:
                 "ambiguous",
                 f"{names[0]} is bound together with other names; change it by a SEARCH/REPLACE block",
             )
-        if not slots and isinstance(item.node, Function) and _takes_self(item.node):
+        if not slots and isinstance(item.node, Function) and takes_self(item.node):
             return self._one([*self._methods(names[0], path, None)], names[0])
         return self._one(same, names[0])
 
@@ -422,7 +372,7 @@ class Merge:
                     "unknown-gene", f"`del {label}`: it is all that its class holds; remove the class"
                 )
             text = slot.text
-            first = slot.first - _comments_above(text, slot.first)
+            first = slot.first - comments_above(text, slot.first)
             end = slot.last + 1
             while end < len(text.lines) and not text.lines[end].strip():
                 end += 1
@@ -444,11 +394,6 @@ def _preceding(anchors: list[_Slot | None]) -> list[_Slot | None]:
         found.append(last)
         last = anchor or last
     return found
-
-
-def elided(source: str) -> str | None:
-    """The first line that stands for code left out, as `# ... rest unchanged`; None if there is none."""
-    return next((line.strip() for line in source.split("\n") if _ELIDED.fullmatch(line)), None)
 
 
 def _refuse_elided(item: _Item, slot: _Slot | None) -> None:
@@ -475,11 +420,6 @@ def _lacks_methods(new: ast.ClassDef, old: ast.ClassDef) -> bool:
     return any(isinstance(part, Function) and part.name not in have for part in old.body)
 
 
-def _takes_self(node: Function) -> bool:
-    arguments = [*node.args.posonlyargs, *node.args.args]
-    return bool(arguments) and arguments[0].arg in ("self", "cls")
-
-
 def _name(item: _Item) -> str:
     return bound_names(item.node)[0]
 
@@ -487,27 +427,3 @@ def _name(item: _Item) -> str:
 def _top_of(slot: _Slot, tree: ast.Module) -> ast.stmt | None:
     """The top-level statement that a slot is, or lies in."""
     return next((node for node in tree.body if node is slot.node or node is slot.scope), None)
-
-
-def _comments_above(text: Text, line: int) -> int:
-    """How many comment lines stand directly above, with the same indentation; a marker ends them."""
-    count = 0
-    indent = indent_of(text.lines[line])
-    while line - count > 0:
-        above = text.lines[line - count - 1]
-        if not above.lstrip().startswith("#") or indent_of(above) != indent or MARKER.search(above):
-            break
-        count += 1
-    return count
-
-
-def _with_comments(text: Text, node: ast.stmt) -> str:
-    first = first_line(node)
-    first -= _comments_above(text, first)
-    start, end = text.span(first, (node.end_lineno or 1) - 1)
-    return text.text[start:end]
-
-
-def _leading_comments(source: str) -> int:
-    lines = source.split("\n")
-    return next((n for n, line in enumerate(lines) if not line.lstrip().startswith("#")), 0)

@@ -8,15 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guided_evolution.definitions import (
-    Merge,
-    bound_names,
-    elided,
-    first_line,
-    is_docstring,
-    is_main_guard,
-    undotted,
-)
+from guided_evolution.definitions import Merge
 from guided_evolution.edit import Edit, Splice
 from guided_evolution.errors import EditRejected
 from guided_evolution.evolvable import FrozenRules
@@ -25,6 +17,7 @@ from guided_evolution.passages import Text
 from guided_evolution.pieces import parse_or_raise
 from guided_evolution.quotations import SUMMARY, difference, summary
 from guided_evolution.reply_blocks import FENCE, path_in, path_near
+from guided_evolution.statements import bound_names, elided, first_line, is_docstring, is_main_guard, undotted
 
 _OTHER_INFO = re.compile(
     r"^(?:bash|sh|shell|console|json|ya?ml|toml|text|txt|output|markdown|md|latex|tex|plaintext|math)\b", re.I

@@ -113,7 +113,7 @@ def test_as_many_proposals_are_open_as_the_slots_can_use() -> None:
     pace.tell(settled(0.0, 0.2, ()))  # the seed program tells the time of an evaluation, not the model's
     for _ in range(100):
         pace.tell(settled(1.0, 0.2))
-    # 2 slots take 10 a second, so with 1 s a call 10 are in flight, some more as they come unevenly; 2 at work, 4 waiting
+    # 2 slots take 10 a second, so 10 calls of 1 s are in flight, some more as they come unevenly; 2 at work, 4 waiting
     assert 10 + 6 < pace.open_at_once(2) <= 10 * 1.5 + 6
 
 
