@@ -19,6 +19,7 @@ from guided_evolution.errors import ArchiveError
 from guided_evolution.figures import better, change, gist, one_line, shown, visible
 from guided_evolution.front import ordered_objectives
 from guided_evolution.genome import Genome, gene_diff, unified_diff
+from guided_evolution.sandbox.choice import short_name
 from guided_evolution.seed import Objective, Seed
 
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -143,7 +144,10 @@ def _add_score(rows: Table, one: reading.StoredEvaluation, name: str) -> None:
     if one.feedback and name == "score":
         rows.add_row("feedback", visible(one.feedback.strip()))
     if one.seconds and name == "score":
-        rows.add_row("took", f"{one.seconds:.3g} s, {one.memory_mb or 0:.0f} MB in a {one.sandbox} sandbox")
+        rows.add_row(
+            "took",
+            f"{one.seconds:.3g} s, {one.memory_mb or 0:.0f} MB in a {short_name(one.sandbox or '')} sandbox",
+        )
 
 
 def _print_source(genome: Genome) -> None:

@@ -15,6 +15,7 @@ from guided_evolution.cli.output import console, pairs, print_json, table
 from guided_evolution.cli.report import SELF_SCORED
 from guided_evolution.evaluation import why_failed
 from guided_evolution.figures import arrow, shown, visible
+from guided_evolution.sandbox.choice import short_name
 from guided_evolution.seed import Seed, load_seed
 from guided_evolution.seed_template import write_seed
 from guided_evolution.seed_writer import Origin, is_hostile, read_origin
@@ -85,7 +86,7 @@ def _print(checked: Checked, kind: str, origin: Origin | None) -> None:
     out = console()
     seed, scored = checked.seed, [trial for trial in checked.trials if trial.scored]
     files = ", ".join(seed.files)
-    out.print(Text.assemble((seed.name, "bold"), f"  {files}, in a {kind} sandbox"))
+    out.print(Text.assemble((seed.name, "bold"), f"  {files}, in a {short_name(kind)} sandbox"))
     if scored:
         _print_metrics(checked, len(scored))
         _print_limits(seed, scored)

@@ -14,6 +14,12 @@ from guided_evolution.seed import Seed, require_installed
 Kind = Literal["process", "docker"]
 
 
+def short_name(kind: str) -> str:
+    """A kind as people read it: ``docker@sha256:31d05c…`` without most of its digest."""
+    name, _, digest = kind.partition("@sha256:")
+    return f"{name} {digest[:12]}".strip()
+
+
 def nobody(_said: str) -> None:
     """Tell nobody."""
 

@@ -90,6 +90,7 @@ class RunnerSandbox:
         """`connect` starts a runner and gives the way to it and what `configuration` has to be told of the
         place."""
         self.kind = kind
+        self._name = kind.partition("@")[0]
         self._seed = seed
         self._connect = connect
         self._link: Link | None = None
@@ -121,7 +122,7 @@ class RunnerSandbox:
                     if attempt == _TRIES:
                         if not problem.called:
                             raise SandboxBroken(
-                                f"the {self.kind} sandbox doesn't work: {problem}"
+                                f"the {self._name} sandbox doesn't work: {problem}"
                             ) from problem
                         return Outcome("failed", kind="killed-runner", error=_killed(problem))
             raise AssertionError("unreachable")
@@ -200,7 +201,7 @@ class RunnerSandbox:
                 else link.last_words() or repr(problem)
             )
             self._drop()
-            raise SandboxBroken(f"the {self.kind} sandbox's runner doesn't start: {why}") from problem
+            raise SandboxBroken(f"the {self._name} sandbox's runner doesn't start: {why}") from problem
         return link
 
 
