@@ -158,7 +158,9 @@ def _print_source(genome: Genome) -> None:
     for path, text in genome.files:
         language = "python" if path.endswith(".py") else "text"
         console().print(Text(path, "bold"))
-        console().print(Syntax(visible(text), language, theme="ansi_dark", background_color="default"))
+        console().print(
+            Syntax(visible(text), language, theme="ansi_dark", background_color="default", word_wrap=True)
+        )
 
 
 def diff(
