@@ -135,6 +135,8 @@ def standings(plan: SearchPlan, seed: Seed, *, evaluations: int | None, populati
         ranked, uniform, usual, islands = 0.7, 0.2, 15, 1
     else:
         ranked, uniform, usual, islands = 0.65, 0.25, 20, 1
+    if plan.selection == "map-elites":
+        usual = 100  # an archive of kinds needs room for those that score badly
     archipelago = Archipelago(most=plan.islands or islands, topology=plan.migration or "ring")
     selection = load_selection(plan.selection or "nsga2", NSGA2(ranked=ranked, uniform=uniform))
     return Standings(seed, selection, population or usual, archipelago)

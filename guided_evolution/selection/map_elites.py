@@ -15,33 +15,22 @@ from guided_evolution.selection import Population
 from guided_evolution.selection.nsga2 import best_index
 
 
-def ranked(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) places from 0 to 1, equal values in one place; so an uneven measure fills its cells evenly."""
-    places = np.unique(column, return_inverse=True)[1].astype(np.float64)
-    return np.asarray(places / max(1.0, places.max()))
-
-
-def ranged(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) the value between the least and the largest, 0 to 1."""
-    low, high = column.min(), column.max()
-    return (column - low) / (high - low) if high > low else np.zeros(len(column))
-
-
-def cells(measures: NDArray[np.float64], bins: int, by_rank: bool) -> NDArray[np.int64]:
+def cells(measures: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
     """(n,) the cell of each row of (n, k) measures; rows that lack a measure share cells of their own.
 
-    Args:
-        bins: parts that each measure is divided into.
-        by_rank: divide by places instead of values.
+    A part of a measure is as wide as the least power of two of which `bins` cover all that is there. So borders stay
+    where they are until the range has doubled; with borders that move, what has just crossed one is pulled back.
+    (Parts by rank would be even, but an archive thinned by them crowds together where scores are good.)
     """
     result = np.zeros(len(measures), dtype=np.int64)
     for column in measures.T:
         there = np.isfinite(column)
-        part = np.full(len(column), bins, dtype=np.int64)
+        part = np.full(len(column), -1, dtype=np.int64)
         if there.any():
-            scale = ranked(column[there]) if by_rank else ranged(column[there])
-            part[there] = np.minimum((scale * bins).astype(np.int64), bins - 1)
-        result = result * (bins + 1) + part
+            low, high = column[there].min(), column[there].max()
+            width = 2.0 ** np.ceil(np.log2((high - low) / bins)) if high > low else 1.0
+            part[there] = np.floor(column[there] / width) - np.floor(low / width)
+        result = result * (bins + 3) + part + 1
     return result
 
 
@@ -49,18 +38,15 @@ def cells(measures: NDArray[np.float64], bins: int, by_rank: bool) -> NDArray[np
 class MapElites:
     """One elite a cell; parents are elites that had few children so far.
 
-    Without measures there is one cell for each place in the order of the primary objective, and it is a plain
-    population.
+    Without measures every program is a kind of its own, and the best survive.
 
     Attributes:
-        bins: parts of each measure; with more than two measures the first two count.
-        by_rank: divide measures by places instead of values.
+        bins: most parts of each measure, at least half as many; with more than two measures the first two count.
         best: share of bases that are simply the best by the primary objective.
     """
 
     name: str = "map-elites"
-    bins: int = 8
-    by_rank: bool = True
+    bins: int = 16
     best: float = 0.2
 
     def choose(self, population: Population, count: int, rng: random.Random) -> tuple[int, ...]:
@@ -80,8 +66,9 @@ class MapElites:
     def survive(self, population: Population, size: int) -> tuple[int, ...]:
         """The best of each cell; if these are too many, the best of them."""
         count = len(population.ids)
+        # Of equals the oldest: its children are counted, so the search goes where it has seldom been.
         order = np.lexsort((np.arange(count), population.objectives[:, 0], population.violations))
         if population.measures.size:
-            cell = cells(population.measures[:, :2], self.bins, self.by_rank)
+            cell = cells(population.measures[:, :2], self.bins)
             order = order[np.sort(np.unique(cell[order], return_index=True)[1])]
         return tuple(population.ids[row] for row in np.sort(order[:size]))

@@ -14,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guided_evolution.selection import Population
-from guided_evolution.selection.map_elites import ranked
-from guided_evolution.selection.nsga2 import NSGA2
+from guided_evolution.selection.nsga2 import NSGA2, places
 
 CHANGE = 0.15
 """Spread of what a preference changes by from parent to child."""
+
+
+def ranked(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) places from 0 to 1, equal values in one place."""
+    place = places(column).astype(np.float64)
+    return np.asarray(place / max(1.0, place.max()))
 
 
 def traits(population: Population) -> NDArray[np.float64]:

@@ -108,18 +108,25 @@ def test_spea2_thins_its_front_where_it_is_densest_and_fills_it_by_fitness() -> 
     assert elites(behind, np.zeros(3), 2).tolist() == [0, 1]
 
 
-def test_cells_divide_by_value_or_by_place() -> None:
-    measures = np.array([[0.0], [0.001], [0.002], [1.0]])
-    assert cells(measures, 4, by_rank=False).tolist() == [0, 0, 0, 3]
-    assert cells(measures, 4, by_rank=True).tolist() == [0, 1, 2, 3]
-    assert cells(np.array([[np.nan], [0.0], [1.0]]), 2, by_rank=False).tolist() == [2, 0, 1]
-    assert cells(np.array([[0.0, 1.0], [1.0, 0.0]]), 2, by_rank=False).tolist() == [1, 3]
+def test_cells_have_borders_at_multiples_of_a_power_of_two() -> None:
+    def same(column: list[float], bins: int) -> list[list[int]]:
+        cell = cells(np.array(column)[:, None], bins).tolist()
+        return [[row for row in range(len(cell)) if cell[row] == one] for one in dict.fromkeys(cell)]
+
+    assert same([0.0, 0.24, 0.26, 1.0], 4) == [[0, 1], [2], [3]]
+    # A wider range by less than half changes no border.
+    assert same([0.0, 0.24, 0.26, 0.8], 4) == [[0, 1], [2], [3]]
+    assert same([0.0, 0.24, 0.26, 1.1], 4) == [[0, 1, 2], [3]]
+    assert same([-0.1, 0.1, float("nan"), float("inf")], 2) == [[0], [1], [2, 3]]
+    assert same([5.0, 5.0], 8) == [[0, 1]]
+    grid = cells(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]), 2)
+    assert len(set(grid.tolist())) == 4
 
 
 def test_map_elites_keeps_the_best_of_each_cell() -> None:
     everyone = population([[3], [1], [2], [5], [4]], measures=[[0.0], [0.05], [1.0], [0.5], [0.52]])
-    assert MapElites(bins=3, by_rank=False).survive(everyone, 10) == (101, 102, 104)
-    assert MapElites(bins=3, by_rank=False).survive(everyone, 2) == (101, 102)
+    assert MapElites(bins=3).survive(everyone, 10) == (101, 102, 104)
+    assert MapElites(bins=3).survive(everyone, 2) == (101, 102)
     assert MapElites().survive(population([[3], [1], [2]]), 2) == (101, 102)
 
 
