@@ -18,6 +18,7 @@ from bench.figures import Figure, empty_folder, machine, table
 from bench.free_seed import PROGRAM
 from bench.instant_model import InstantModel, instant_model
 from bench.startup import command
+from guided_evolution.settings import OPERATORS
 
 OPENEVOLVE, SHINKA = "openevolve==0.4.0", "shinka-evolve==0.0.7"
 COMMAND = "python -m bench.peers"
@@ -103,6 +104,7 @@ protected = ["solve"]
 metric = "score"
 direction = "maximize"
 """
+_MUTATE = ",".join(f"{name}={int(name == 'mutate')}" for name in OPERATORS)
 _OUR_EVALUATOR = """
 from guided_evolution import Score
 
@@ -155,17 +157,8 @@ def ours(folder: Path, count: int) -> InstantModel:
     (seed / "program.py").write_text(PROGRAM)
     (seed / "evaluate.py").write_text(_OUR_EVALUATOR)
     with instant_model() as server:
-        words = [
-            "evolve",
-            "free",
-            "--model",
-            "openai/instant",
-            "--base-url",
-            server.url,
-            "--max-calls",
-            str(count),
-        ]
-        words += ["--operators", "mutate=1", "--sandbox", "process", "--evaluations", str(count)]
+        words = ["evolve", "free", "--model", "openai/instant", "--base-url", server.url]
+        words += ["--operators", _MUTATE, "--sandbox", "process", "--evaluations", str(count)]
         _run([command(), *words, "--slots", "2"], folder)
     return server
 
