@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from bench import operators, rate, sandbox, slots, startup
+from bench import operators, rate, sandbox, selection, slots, startup
 from bench.figures import Figure, machine, table
 
-SUITES = (startup, rate, slots, operators, sandbox)
+SUITES = (startup, rate, slots, operators, sandbox, selection)
 
 
 def main() -> int:

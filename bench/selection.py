@@ -12,9 +12,11 @@ import statistics
 import sys
 import time
 
+from bench.figures import Figure, table
 from guided_evolution.search_plan import SELECTIONS, SearchPlan, standings
 from guided_evolution.seed import Objective, Seed
 
+COMMAND = "python -m bench.selection"
 POPULATION = 200
 ROUNDS = 300
 LIMIT_MS = 1.0
@@ -54,17 +56,21 @@ def milliseconds(selection: str, objectives: int) -> list[float]:
     return spent
 
 
-def main() -> int:
-    """Print a line a strategy; 1 if one is over the limit."""
-    print(f"selection at a population of {POPULATION}, ms of CPU a proposal (limit {LIMIT_MS:g})")
-    over = False
+def measure() -> list[Figure]:
+    """A figure a strategy: the median with one and with two objectives, the larger."""
+    found = []
     for selection in SELECTIONS:
-        for objectives in (1, 2):
-            spent = milliseconds(selection, objectives)
-            middle, high = statistics.median(spent), statistics.quantiles(spent, n=20)[-1]
-            over = over or middle > LIMIT_MS
-            print(f"  {selection:12} {objectives} objectives: median {middle:.3f}, p95 {high:.3f}")
-    return 1 if over else 0
+        middle = max(statistics.median(milliseconds(selection, objectives)) for objectives in (1, 2))
+        what = f"selection a proposal, {selection}, population of {POPULATION}"
+        found.append(Figure(what, middle, "ms", COMMAND, high=LIMIT_MS))
+    return found
+
+
+def main() -> int:
+    """Print the figures; 1 if one misses its bound."""
+    figures = measure()
+    print(table(figures))
+    return int(not all(figure.kept for figure in figures))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def distances(objectives: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArr
 def raw_fitness(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) the strengths of all that dominate one, added up; 0 for those that nobody dominates."""
     over = dominates(objectives, violations)
-    return np.asarray(over.sum(axis=1).astype(np.float64) @ over.astype(np.float64))
+    return np.asarray(np.count_nonzero(over, axis=1).astype(np.float32) @ over.astype(np.float32), dtype=np.float64)
 
 
 def density(objectives: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
