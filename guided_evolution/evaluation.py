@@ -32,11 +32,13 @@ _log = logging.getLogger(__name__)
 class SandboxPool:
     """Warm sandboxes, one a slot; made at first need, kept for the next job of the same seed in the same kind.
 
-    The opener is given the seed and the kind that the run names.
+    The opener is given the seed and the kind that the run names. With `slots`, so many jobs run at once and others
+    wait: one thread more than that claims and finishes rows while every slot is busy.
     """
 
-    def __init__(self, opener: Callable[[Seed, str], Sandbox]) -> None:
+    def __init__(self, opener: Callable[[Seed, str], Sandbox], slots: int | None = None) -> None:
         self._opener = opener
+        self._room = contextlib.nullcontext() if slots is None else threading.Semaphore(slots)
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[Sandbox]] = {}
         self._all: list[Sandbox] = []
@@ -45,12 +47,18 @@ class SandboxPool:
     @contextlib.contextmanager
     def borrow(self, seed: Seed, kind: str = "") -> Iterator[Sandbox]:
         """A sandbox for one job; one that breaks is closed and not lent again."""
-        key = (seed.hash, kind)
+        with self._room, self._lent((seed.hash, kind), seed) as sandbox:
+            yield sandbox
+
+    @contextlib.contextmanager
+    def _lent(self, key: tuple[str, str], seed: Seed) -> Iterator[Sandbox]:
         with self._lock:
+            if self._closed:
+                raise SandboxBroken("the worker is ending")
             idle = self._idle.get(key)
             sandbox = idle.pop() if idle else None
         if sandbox is None:
-            sandbox = self._opener(seed, kind)
+            sandbox = self._opener(seed, key[1])
             with self._lock:
                 closed = self._closed
                 self._all.append(sandbox)

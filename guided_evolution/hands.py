@@ -54,7 +54,7 @@ class OwnHands:
         from guided_evolution.worker import EmbeddedWorkers
 
         contexts = Contexts(archive)
-        self._pool = SandboxPool(lambda wanted, _kind: opener(wanted))
+        self._pool = SandboxPool(lambda wanted, _kind: opener(wanted), slots)
         self._askers = Askers(archive, contexts, notice)
         self.dispatch = EmbeddedWorkers(
             archive,

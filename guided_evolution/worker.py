@@ -76,7 +76,8 @@ class EmbeddedWorkers:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._controllers = [
             start_worker(self._proposing, self._proposers),
-            start_worker(self._evaluating, self._slots),
+            # One more than slots: its next row is claimed, and the last one finished, while every slot is busy.
+            start_worker(self._evaluating, self._slots + 1),
         ]
         threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
 

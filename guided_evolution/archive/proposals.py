@@ -80,7 +80,7 @@ _outcome = (
         _proposal.c.parents,
         _proposal.c.error,
         (_proposal.c.finished_at - _proposal.c.started_at).label("proposing"),
-        (_evaluation.c.finished_at - _evaluation.c.started_at).label("evaluating"),
+        _evaluation.c.seconds.label("evaluating"),
         _evaluation.c.state,
         _evaluation.c.metrics,
         _evaluation.c.measures,
@@ -117,7 +117,7 @@ class Claimed:
 class Settled:
     """What became of a proposal: rejected, known already, or its program's evaluation is final.
 
-    `proposing` and `evaluating` are the seconds that each step took in a worker's hands, where it took place.
+    `proposing` are the seconds in a worker's hands, `evaluating` those in a sandbox, where it came to that.
     """
 
     proposal_id: int
