@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from guided_evolution.errors import SandboxBroken, SettingsError
-from guided_evolution.sandbox import Outcome, Sandbox, client, container, engine
+from guided_evolution.sandbox import Outcome, Sandbox, client, container
 from guided_evolution.sandbox.choice import choose
 from guided_evolution.sandbox.engine import Engine
 from guided_evolution.seed import Limits
@@ -113,9 +114,9 @@ def test_an_engine_that_stops_answering_in_mid_job_is_not_waited_for_for_ever(
     proxy: EngineProxy, opened: Callable[[], Sandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "GUARD_SECONDS", 0.5)
-    monkeypatch.setattr(engine, "ANSWER_SECONDS", 0.5)
-    sandbox = opened()
+    sandbox: Any = opened()
     sandbox.run(job_of())
+    sandbox._link._container.engine.api.timeout = 0.5
     proxy.stalled.set()
     begun = time.monotonic()
     with pytest.raises(SandboxBroken):
