@@ -257,8 +257,9 @@ def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineProxy:
 def test_an_engine_that_stops_answering_is_noticed_in_every_call(
     engine: Engine, image: Image, proxy: EngineProxy
 ) -> None:
-    through = Engine.connect(0.5)
+    through = Engine.connect(30)
     mine = container.start(through, image, LIMITS, ["/bin/cat"])
+    through.api.timeout = 0.5
     proxy.stalled.set()
     begun = time.monotonic()
     with pytest.raises(TimeoutError):
