@@ -104,7 +104,9 @@ class Proposer:
             genes={path: [_stored(source) for source in genome.sources(path)] for path in genome.paths},
         )
         try:
-            stored = self._archive.transact(lambda connection: _accept(connection, run, claimed, new, summary))
+            stored = self._archive.transact(
+                lambda connection: _accept(connection, run, claimed, new, summary)
+            )
         except _ClaimLost:
             return None
         if stored is None:

@@ -1,4 +1,4 @@
-"""What an evaluator says of a program, and how it reaches one. Standard library only: this source travels into the sandbox."""
+"""What an evaluator says of a program, and how it reaches one. Standard library only: it travels into the sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class CandidateFailed(Exception):
-    """A call into the candidate came to nothing: it raised, exited, ran out of a limit or returned what can't be carried.
+    """A call into the candidate came to nothing: it raised, exited, broke a limit or returned what can't be carried.
 
     An evaluator may catch it where a failed call should cost only points. `kind` says how it failed.
     """

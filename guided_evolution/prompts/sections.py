@@ -1,8 +1,8 @@
 """The parts of a prompt, each rendered from a briefing, and cut by importance to what the budget allows.
 
 The task, the objectives, the limits and how to answer are never cut. Then come, in this order: the error and the
-feedback (an eighth of the budget each), the program (whole, else the genes in scope and the signatures of the others), lessons,
-attempts, inspirations.
+feedback (an eighth of the budget each), the program (whole, else the genes in scope and the signatures of the
+others), lessons, attempts, inspirations.
 """
 
 from __future__ import annotations

@@ -334,7 +334,10 @@ def test_a_folder_here_that_is_a_seed_wins_over_a_built_in_name(
     ("name", "said"),
     [
         ("mnist1", 'did you mean "mnist1d"?'),
-        ("zzz", "neither a folder here nor a built-in seed (bin_packing, circle_packing, exquisitenet, mnist1d"),
+        (
+            "zzz",
+            "neither a folder here nor a built-in seed (bin_packing, circle_packing, exquisitenet, mnist1d",
+        ),
         ("", "a seed is a folder or one of the built-in seeds"),
         ("no/such", "no/such: no such folder"),
         ("file", "file: is not a folder"),
