@@ -422,7 +422,7 @@ class Controller:
         """Tell the standings what came of a proposal; at resume of all of them, in the same order."""
         if one.kind == BUDGET:
             return
-        grew = False
+        grew, before = False, self._standings.best
         if one.state == "scored" and one.program_id is not None and one.metrics is not None:
             grew = self._standings.tell(
                 one.program_id, one.metrics, one.measures, number=one.number, parents=one.parents
@@ -430,9 +430,20 @@ class Controller:
         else:
             self._standings.miss(one.parents)
         evaluated = one.state in ("scored", "failed")
-        self._gains.tell(one.operator, one.parents, one.program_id, evaluated=evaluated, grew=grew)
+        self._gains.tell(
+            one.operator, one.parents, one.program_id, evaluated=evaluated, gain=self._gain(before)
+        )
         if evaluated:
             self._spent = replace(self._spent, since_growth=0 if grew else self._spent.since_growth + 1)
+
+    def _gain(self, before: Member | None) -> float:
+        """By how much the best is better than it was, as a share of the seed program's primary score."""
+        now, seed = self._standings.best, self._standings.seed_member
+        if before is None or now is None or seed is None or now is before or now.violation > 0:
+            return 0.0
+        if before.violation > 0:
+            return 1.0  # the first that keeps the constraints
+        return max(0.0, before.objectives[0] - now.objectives[0]) / (abs(seed.objectives[0]) or 1.0)
 
     def _keep_house(self) -> None:
         """Once a second: time, lease, commands, and what dead workers hold."""

@@ -17,6 +17,8 @@ _NEWEST = 3
 _TRIES = 3
 _PRIOR = 8.0
 _DECAY = 0.99
+_WORTH_REPEATING = 0.05
+"""Of the mean gain; without a bound, a change that gains next to nothing every time takes the whole run."""
 
 
 class Gains:
@@ -27,11 +29,17 @@ class Gains:
         self._tries: Counter[tuple[int, int]] = Counter()
         self._won: dict[str, float] = {}
         self._tried: dict[str, float] = {}
+        self._mean = 0.0
+        self._count = 0
 
     def tell(
-        self, operator: str, parents: Sequence[int], program_id: int | None, *, evaluated: bool, grew: bool
+        self, operator: str, parents: Sequence[int], program_id: int | None, *, evaluated: bool, gain: float
     ) -> None:
-        """Take an outcome in. `grew`: the program joined the front. Edits that were rejected cost nothing."""
+        """Take an outcome in. Edits that were rejected cost nothing.
+
+        `gain` is by how much the program beats the best so far in the primary objective, as a share of the seed
+        program's score; 0 for one that doesn't.
+        """
         if operator == AGAIN and len(parents) == 3:
             pair = (parents[1], parents[2])
             self._tries[pair] += 1
@@ -44,9 +52,13 @@ class Gains:
             for name in counts:
                 counts[name] *= _DECAY
         self._tried[operator] = self._tried.get(operator, 0.0) + 1.0
-        if grew:
-            self._won[operator] = self._won.get(operator, 0.0) + 1.0
-        if grew and operator in _OF_NUMBERS and program_id is not None and parents:
+        if gain <= 0:
+            return
+        self._count += 1
+        self._mean += (gain - self._mean) / self._count
+        self._won[operator] = self._won.get(operator, 0.0) + min(1.0, gain / self._mean)
+        worth = gain >= _WORTH_REPEATING * self._mean
+        if worth and operator in _OF_NUMBERS and program_id is not None and parents:
             self._pairs.append((program_id, parents[0]))
             self._tries = Counter({pair: n for pair, n in self._tries.items() if pair in self._pairs})
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from guided_evolution import Score
+from guided_evolution import CandidateFailed, Score
 
 CIRCLES = 26
 OTHER_SIZES = (21, 32)
@@ -39,11 +39,15 @@ def evaluate(candidate, seed):
 def confirm(candidate, seed):
     """The sum again; as measures, the sums for numbers of circles that the search never asked for."""
     circles = checked(candidate.call("pack", CIRCLES), CIRCLES)
-    measures = {
-        f"radii_{count}": sum_of_radii(checked(candidate.fresh().call("pack", count), count))
-        for count in OTHER_SIZES
-    }
-    return Score({"radii": sum_of_radii(circles)}, feedback=feedback(circles), measures=measures)
+    measures, notes = {}, [feedback(circles)]
+    for count in OTHER_SIZES:
+        try:
+            others = checked(candidate.fresh().call("pack", count), count)
+        except (CandidateFailed, ValueError) as problem:
+            notes.append(f"{count} circles: {problem}")
+        else:
+            measures[f"radii_{count}"] = sum_of_radii(others)
+    return Score({"radii": sum_of_radii(circles)}, feedback="\n".join(notes), measures=measures)
 
 
 def checked(answer, count: int) -> np.ndarray:

@@ -29,22 +29,22 @@ def again(target: str, after: str, before: str, seed: int = 0, rules: FrozenRule
 def test_a_gain_by_a_number_can_be_made_again_three_times() -> None:
     gains = Gains()
     assert not gains.any
-    gains.tell("statement", (1,), 2, evaluated=True, grew=True)
-    gains.tell("constant", (1,), 3, evaluated=True, grew=False)
+    gains.tell("statement", (1,), 2, evaluated=True, gain=0.1)
+    gains.tell("constant", (1,), 3, evaluated=True, gain=0.0)
     assert not gains.any
-    gains.tell("constant", (1,), 4, evaluated=True, grew=True)
+    gains.tell("constant", (1,), 4, evaluated=True, gain=0.1)
     assert gains.pair(random.Random(0)) == (4, 1)
     for _ in range(2):
-        gains.tell("again", (4, 4, 1), 5, evaluated=True, grew=False)
+        gains.tell("again", (4, 4, 1), 5, evaluated=True, gain=0.0)
         assert gains.any
-    gains.tell("again", (4, 4, 1), None, evaluated=False, grew=False)
+    gains.tell("again", (4, 4, 1), None, evaluated=False, gain=0.0)
     assert not gains.any
 
 
 def test_only_the_newest_gains_are_remembered() -> None:
     gains = Gains()
     for program in range(2, 9):
-        gains.tell("constant", (program - 1,), program, evaluated=True, grew=True)
+        gains.tell("constant", (program - 1,), program, evaluated=True, gain=0.1)
     assert {gains.pair(random.Random(seed)) for seed in range(50)} == {(6, 5), (7, 6), (8, 7)}
 
 
@@ -52,23 +52,32 @@ def test_shares_follow_gains_and_keep_their_sum() -> None:
     gains = Gains()
     assert gains.adapted(SHARES) == pytest.approx(SHARES)
     for program in range(60):
-        gains.tell("constant", (1,), program, evaluated=True, grew=program % 5 == 0)
-        gains.tell("statement", (1,), program, evaluated=True, grew=False)
+        gains.tell("constant", (1,), program, evaluated=True, gain=0.1 * (program % 5 == 0))
+        gains.tell("statement", (1,), program, evaluated=True, gain=0.0)
     moved_shares = gains.adapted(SHARES)
     assert sum(moved_shares.values()) == pytest.approx(1.0)
     assert moved_shares["constant"] > 0.6
     assert 0.01 < moved_shares["statement"] < 0.15
     for program in range(400):
-        gains.tell("constant", (1,), program, evaluated=True, grew=False)
-        gains.tell("statement", (1,), program, evaluated=True, grew=program % 5 == 0)
+        gains.tell("constant", (1,), program, evaluated=True, gain=0.0)
+        gains.tell("statement", (1,), program, evaluated=True, gain=0.1 * (program % 5 == 0))
     later = gains.adapted(SHARES)
     assert later["statement"] > later["constant"]
+
+
+def test_a_change_that_gains_next_to_nothing_is_not_made_again_and_earns_little() -> None:
+    gains = Gains()
+    gains.tell("statement", (1,), 2, evaluated=True, gain=0.1)
+    for program in range(3, 30):
+        gains.tell("constant", (1,), program, evaluated=True, gain=1e-9)
+    assert not gains.any
+    assert gains.adapted(SHARES)["statement"] > gains.adapted(SHARES)["constant"]
 
 
 def test_rejected_edits_cost_an_operator_nothing() -> None:
     gains = Gains()
     for _ in range(50):
-        gains.tell("statement", (1,), None, evaluated=False, grew=False)
+        gains.tell("statement", (1,), None, evaluated=False, gain=0.0)
     assert gains.adapted(SHARES) == pytest.approx(SHARES)
 
 

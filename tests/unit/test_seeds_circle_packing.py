@@ -74,6 +74,14 @@ def test_the_seed_program_packs_well_below_the_best_and_any_number_of_circles(ev
     assert set(confirmed.measures) == {"radii_21", "radii_32"}
 
 
+def test_a_program_that_packs_no_other_number_is_confirmed_without_those_measures(evaluate):
+    source = f"def pack(n):\n    return {BEST_KNOWN!r}"
+    score = evaluate.confirm(InProcess(source), 0)
+    assert round(score.metrics["radii"], 10) == 2.6359830849
+    assert score.measures == {}
+    assert "21 circles: pack must return 21 rows" in score.feedback
+
+
 def test_an_overlap_of_one_unit_in_the_last_place_is_refused(evaluate):
     # Two circles of radius 1/4 side by side touch exactly; the next float up overlaps by 5.6e-17.
     touching = np.array([[0.25, 0.5, 0.25], [0.75, 0.5, 0.25]])
