@@ -21,6 +21,7 @@ bench: .venv/.dev
 
 faults: .venv/.dev
 	$(BIN)/python -m bench.faults --schedules 20
+	$(BIN)/python -m bench.distributed_faults --schedules 20
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "guided-evolution needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python3"; exit 2; }
