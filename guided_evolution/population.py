@@ -49,6 +49,9 @@ class Standings:
         self._selection = selection
         self._size = size
         self._archipelago = archipelago or Archipelago()
+        # What a user's own strategy needs isn't known, so it gets everything.
+        self._keeps_the_best = bool(getattr(selection, "keeps_the_best", False))
+        self._mates = bool(getattr(selection, "mates", True))
         self._islands: list[list[Parent]] = [[] for _ in range(self._archipelago.first)]
         self._front = Front()
         self._tables: dict[int, _Table] = {}
@@ -105,8 +108,9 @@ class Standings:
         island = number % len(self._islands)
         grew = self._front.join(member)
         gain = max(0.5, self._share_beaten(island, member)) if grew else 0.0
-        self._islands[island].append(self._parent(member, measures or {}, number, parents))
-        self._survive(island)
+        if not self._hopeless(island, member):
+            self._islands[island].append(self._parent(member, measures or {}, number, parents))
+            self._survive(island)
         self._outcome(parents, gain)
         return grew
 
@@ -146,6 +150,18 @@ class Standings:
             raise SettingsError(f"selection {self._selection.name}: choose returned no program")
         return chosen
 
+    def _hopeless(self, island: int, member: Member) -> bool:
+        """Whether strategies that keep the best would drop it at once: most newcomers of a long run, found cheaply."""
+        table = self._tables.get(island)
+        if not self._keeps_the_best or table is None or len(table.violations) < self._size:
+            return False
+        if table.violations.any():
+            return False
+        if member.violation > 0:
+            return True
+        own = np.array(member.objectives)
+        return bool((table.objectives <= own).all() and (table.objectives < own).any(axis=1).all())
+
     def _share_beaten(self, island: int, member: Member) -> float:
         here = self._islands[island]
         return sum(_key(member) < _key(one.member) for one in here) / max(1, len(here))
@@ -161,17 +177,23 @@ class Standings:
     def _parent(
         self, member: Member, measures: Mapping[str, float], number: int, parents: Sequence[int]
     ) -> Parent:
-        rng = random.Random(f"preference/{number}")
-        known = [self._preferences[one] for one in parents if one in self._preferences]
-        preference = inherited(known, len(member.objectives) + len(self._measures), rng)
-        self._preferences[member.program_id] = preference
+        preference: tuple[float, ...] = ()
+        if self._mates:
+            rng = random.Random(f"preference/{number}")
+            known = [self._preferences[one] for one in parents if one in self._preferences]
+            preference = inherited(known, len(member.objectives) + len(self._measures), rng)
+            self._preferences[member.program_id] = preference
         values = tuple(measures.get(name, float("nan")) for name in self._measures)
         return Parent(member, values, preference)
 
     def _outcome(self, parents: Sequence[int], gain: float) -> None:
         """What every outcome does, whatever it was."""
-        self._children.update(parents[:1])
+        if parents:
+            self._children[parents[0]] += 1
         self._outcomes += 1
+        most = 4 * self._size * len(self._islands) + 1000
+        if len(self._children) > most or len(self._preferences) > most:
+            self._forget()
         self.signal = signal_after(self.signal, gain, self._archipelago.horizon)
         if self.signal < self._archipelago.stalled:
             self._spawn()
@@ -207,19 +229,16 @@ class Standings:
         )
         if not kept:
             raise SettingsError(f"selection {self._selection.name}: survive returned no program")
-        gone = [one for one in self._islands[island] if one.member.program_id not in kept]
-        if gone:
+        if not kept.issuperset(population.ids):
             stay = np.array([one in kept for one in population.ids])
             self._islands[island] = [one for one in self._islands[island] if one.member.program_id in kept]
             self._tables[island] = self._tables[island].kept(stay)
-            self._forget(gone)
 
-    def _forget(self, gone: Sequence[Parent]) -> None:
-        """What was kept about programs that can't become parents any more; children under way may still ask."""
-        if len(self._preferences) > 4 * self._size * len(self._islands) + 1000:
-            here = {one.member.program_id for island in self._islands for one in island}
-            self._preferences = {one: value for one, value in self._preferences.items() if one in here}
-            self._children = Counter({one: n for one, n in self._children.items() if one in here})
+    def _forget(self) -> None:
+        """Drop what was kept about programs that can't become parents any more; children under way may still ask."""
+        here = {one.member.program_id for island in self._islands for one in island}
+        self._preferences = {one: value for one, value in self._preferences.items() if one in here}
+        self._children = Counter({one: n for one, n in self._children.items() if one in here})
 
     def _asked(self, ask: Callable[[], Sequence[int]], what: str, population: Population) -> tuple[int, ...]:
         try:

@@ -38,7 +38,11 @@ class Population:
 
 
 class Selection(Protocol):
-    """A strategy of choosing parents. It keeps no state: what it needs stands in the population."""
+    """A strategy of choosing parents. It keeps no state: what it needs stands in the population.
+
+    Two class attributes are optional: `keeps_the_best` (True: of a full population it drops a newcomer that all others
+    beat, so it needn't be asked) and `mates` (False: it doesn't look at preferences).
+    """
 
     @property
     def name(self) -> str:

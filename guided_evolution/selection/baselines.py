@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from guided_evolution.selection import Population
 class BestOfN:
     """Every child is a child of the seed program."""
 
+    mates: ClassVar[bool] = False
     name: str = "best-of-n"
 
     def choose(self, population: Population, count: int, rng: random.Random) -> tuple[int, ...]:
@@ -32,6 +34,7 @@ class BestOfN:
 class RandomWalk:
     """Every child is a child of the last program that was scored, better or worse."""
 
+    mates: ClassVar[bool] = False
     name: str = "random-walk"
 
     def choose(self, population: Population, count: int, rng: random.Random) -> tuple[int, ...]:
@@ -47,6 +50,7 @@ class RandomWalk:
 class HillClimb:
     """Every child is a child of the best program so far; of equals the newest, so that plateaus are crossed."""
 
+    mates: ClassVar[bool] = False
     name: str = "hill-climb"
 
     def choose(self, population: Population, count: int, rng: random.Random) -> tuple[int, ...]:

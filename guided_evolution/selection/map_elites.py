@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class MapElites:
         best: share of bases that are simply the best by the primary objective.
     """
 
+    mates: ClassVar[bool] = False
     name: str = "map-elites"
     bins: int = 16
     best: float = 0.2

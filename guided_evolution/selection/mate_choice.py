@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,7 @@ class MateChoice:
         met: how many it meets before it chooses.
     """
 
+    keeps_the_best: ClassVar[bool] = True
     name: str = "mate-choice"
     picky: float = 0.8
     met: int = 5

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,8 @@ class NSGA2:
         pressure: share of the population that meets in one tournament.
     """
 
+    keeps_the_best: ClassVar[bool] = True
+    mates: ClassVar[bool] = False
     name: str = "nsga2"
     ranked: float = 0.7
     uniform: float = 0.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,9 @@ def distances(objectives: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArr
 def raw_fitness(objectives: NDArray[np.float64], violations: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n,) the strengths of all that dominate one, added up; 0 for those that nobody dominates."""
     over = dominates(objectives, violations)
-    return np.asarray(np.count_nonzero(over, axis=1).astype(np.float32) @ over.astype(np.float32), dtype=np.float64)
+    return np.asarray(
+        np.count_nonzero(over, axis=1).astype(np.float32) @ over.astype(np.float32), dtype=np.float64
+    )
 
 
 def density(objectives: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -99,6 +102,8 @@ class SPEA2:
         best: share of bases that are simply the best by the primary objective.
     """
 
+    keeps_the_best: ClassVar[bool] = True
+    mates: ClassVar[bool] = False
     name: str = "spea2"
     entrants: int = 3
     best: float = 0.3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class Weighted:
         decay: how much less likely each place makes it.
     """
 
+    keeps_the_best: ClassVar[bool] = True
+    mates: ClassVar[bool] = False
     name: str = "weighted"
     decay: float = 0.7
 
