@@ -85,7 +85,9 @@ def test_a_deceptive_slope_holds_a_hill_climber_and_not_an_archive(seed: int) ->
 
 @pytest.mark.parametrize("seed", range(3))
 def test_an_archive_crosses_a_plateau(seed: int) -> None:
-    _, found = search(MapElites(bins=32, best=0.0), plateau, lambda x: x, start=0.05, outcomes=1000, seed=seed)
+    _, found = search(
+        MapElites(bins=32, best=0.0), plateau, lambda x: x, start=0.05, outcomes=1000, seed=seed
+    )
     assert found == 0.0
 
 
