@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from celery import Celery
 from celery.concurrency.thread import TaskPool
+from celery.worker.state import reserved_requests
+from kombu.transport import virtual
 
 Queue = Literal["propose", "evaluate"]
 
@@ -89,6 +91,28 @@ def stop_consuming(controller: Any, queue: str) -> None:
     consumer = controller.consumer
     with contextlib.suppress(AttributeError):  # it has no connection just now, so it takes nothing
         consumer.call_soon(consumer.cancel_task_queue, queue)
+    controller.pool.wake()
+
+
+def free_lost_places(controller: Any) -> None:
+    """Free the places of messages whose acknowledgement got lost while Redis restarted.
+
+    redis-py connects again by itself, so Celery keeps its channel, and the message counts as at work for good. With as
+    many of them as it has slots, a worker would take nothing any more.
+    """
+    consumer = controller.consumer
+
+    def free() -> None:
+        # No channel just now: a new one begins to count from 0. Or a task ended in mid-look: the next time will do.
+        with contextlib.suppress(AttributeError, RuntimeError):
+            qos = consumer.task_consumer.channel.qos
+            at_work = {request.message.delivery_tag for request in reserved_requests}
+            for tag in set(qos._delivered) - qos._dirty - at_work:
+                # Without a word to Redis, which has forgotten the message or sends it again.
+                virtual.QoS.ack(qos, tag)  # type: ignore[no-untyped-call]
+
+    with contextlib.suppress(AttributeError):  # not started yet
+        consumer.call_soon(free)
     controller.pool.wake()
 
 

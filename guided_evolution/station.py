@@ -21,7 +21,15 @@ from sqlalchemy import Connection
 from guided_evolution.archive import Archive, evaluations, proposals, runs, workers
 from guided_evolution.errors import ArchiveUnavailable, GuidedEvolutionError, SandboxBroken, WorkerRefuses
 from guided_evolution.identity import this_process
-from guided_evolution.queues import EVALUATE, PROPOSE, Queue, make_app, start_worker, stop_consuming
+from guided_evolution.queues import (
+    EVALUATE,
+    PROPOSE,
+    Queue,
+    free_lost_places,
+    make_app,
+    start_worker,
+    stop_consuming,
+)
 from guided_evolution.version import __version__
 
 Work = Callable[[int, int], int | None]
@@ -106,6 +114,7 @@ class Station:
         _log.info("worker %s serves %s with %s slots", self.worker_id, self._queue, self._slots)
         while not self._stopping.wait(_HEARTBEAT_SECONDS):
             self._beat()
+            free_lost_places(controller)
         stop_consuming(controller, self._queue)
         self._finish_or_give_back()
         if self._trouble is not None:
