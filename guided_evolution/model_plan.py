@@ -97,7 +97,7 @@ def _listed(specs: Sequence[ModelSpec]) -> dict[str, Mapping[str, Any]]:
             continue
         try:
             model, provider, *_ = litellm.get_llm_provider(spec.name)
-        except Exception as error:
+        except litellm.BadRequestError as error:
             raise ModelRefused(
                 f"model {spec.name}: no such provider; write PROVIDER/NAME, like openai/gpt-5 or ollama_chat/qwen3, "
                 "or give the address of an OpenAI-compatible server by --base-url"

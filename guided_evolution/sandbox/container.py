@@ -101,7 +101,7 @@ def start(engine: Engine, image: Image, limits: Limits, command: Sequence[str] =
         report = _report(stream)
         check_walls(report, limits)
         return Container(engine, created, users, stream, report["kills_at"])
-    except BaseException:
+    except BaseException:  # Ctrl-C too must leave no container behind; it goes on to the caller
         if stream is not None:
             stream.close()
         # The first error is the one to tell of; what can't be removed now is swept at the next start.
